@@ -1,0 +1,1 @@
+//! The real-time core: topics, subscriptions, history, presence, grants. No protocol, no socket, no clock..

@@ -1,0 +1,1 @@
+//! The native door: a small JSON protocol over WebSocket, SSE, streams and long poll.

@@ -1,0 +1,1 @@
+//! Load against any Fanfare: fan-out, pairs, idle connections, reconnect storms.

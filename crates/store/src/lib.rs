@@ -1,0 +1,1 @@
+//! The durable log and small records on one machine.

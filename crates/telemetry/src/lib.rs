@@ -1,0 +1,1 @@
+//! Metric names, usage metering, tracing set-up.
