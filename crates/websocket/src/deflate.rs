@@ -21,7 +21,7 @@ const STORED_BYTES_MAX: usize = 0xffff;
 ///
 /// No message refers to an earlier one (`no_context_takeover`, RFC 7692,
 /// section 7.1.1), so one deflater serves all connections of a thread and its
-/// output can be shared by them. It holds about 256 KiB.
+/// output can be shared by them. It holds a few hundred KiB.
 #[derive(Debug)]
 pub struct Deflater {
     stream: Compress,
@@ -285,6 +285,18 @@ mod tests {
         }
         let whole = Inflater::new(15).inflate(&bomb, 10_000_000);
         assert_eq!(whole.map(|out| out.len()), Ok(10_000_000));
+    }
+
+    #[test]
+    fn the_window_survives_a_final_block() {
+        // 7.2.3.4 without its padding, then the second message of 7.2.3.2
+        let message = b"\xf3\x48\xcd\xc9\xc9\x07\x00\xf2\x00\x11\x00\x00";
+        for window_bits in [8, 9, 15] {
+            let mut inflater = Inflater::new(window_bits);
+            for _ in 0..3 {
+                assert_eq!(inflater.inflate(message, 10), Ok(b"HelloHello".to_vec()));
+            }
+        }
     }
 
     #[test]
