@@ -8,6 +8,11 @@ mod histogram;
 mod logging;
 mod meter;
 mod metrics;
+#[cfg(feature = "otlp")]
+mod spans;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_spans.rs"]
+mod spans;
 mod tally;
 mod usage;
 
@@ -15,9 +20,9 @@ pub use logging::{LogFormat, LogGuard, LogOptions, init};
 pub use meter::{METER_ROWS_MAX, Meter, MeterBook, MeterDesk, OTHER_SPACE, SharedMeter, Totals};
 pub use metrics::{Gauges, Metrics, SPACES_SHOWN_MAX};
 pub use tally::{CHUNK_KIB, Tally};
-pub use usage::{DAYS_KEPT, UsageBook, UsageRow, day_of};
+pub use usage::{DAY_ROWS_MAX, DAYS_KEPT, UsageBook, UsageRow, day_of};
 
-/// Telemetry could not be set up, or usage not be kept.
+/// Logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The log filter cannot be read.
@@ -39,7 +44,4 @@ pub enum TelemetryError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Usage cannot be written to or read from the log.
-    #[error("usage cannot be kept: {0}")]
-    Log(#[from] fanfare_core::LogError),
 }

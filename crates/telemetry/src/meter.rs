@@ -13,6 +13,9 @@ use crate::tally::Tally;
 /// beyond this many their counts go to the row of [`OTHER_SPACE`].
 pub const METER_ROWS_MAX: usize = 16_384;
 
+/// Longest name of a space that can exist; longer ones were made up as well.
+const SPACE_BYTES_MAX: usize = 128;
+
 /// The space under which counts stand that have no row of their own.
 pub const OTHER_SPACE: &str = "other";
 
@@ -64,7 +67,8 @@ impl Meter {
             return *place as usize;
         }
         // The rows beyond the bound are those of the other space, one per door.
-        if self.rows.len() >= METER_ROWS_MAX && &**space != OTHER_SPACE {
+        let is_beyond = self.rows.len() >= METER_ROWS_MAX || space.len() > SPACE_BYTES_MAX;
+        if is_beyond && &**space != OTHER_SPACE {
             return self.place(&OTHER_SPACE.into(), door);
         }
         let place = self.rows.len();
@@ -267,6 +271,9 @@ mod tests {
         }
         meter.row(&"late".into(), "mqtt").refused += 1;
         assert_eq!(meter.rows.len(), METER_ROWS_MAX + 2);
+        let mut long_names = Meter::new();
+        long_names.row(&"x".repeat(129).into(), "mqtt").refused += 1;
+        assert_eq!(long_names.row(&OTHER_SPACE.into(), "mqtt").refused, 1);
         assert_eq!(meter.row(&OTHER_SPACE.into(), "native").refused, 500);
         assert_eq!(meter.row(&"s7".into(), "native").refused, 1);
     }
