@@ -17,7 +17,7 @@ use crate::error::ConfigError;
 use crate::jwk::read_key_set;
 use crate::keys::Keys;
 
-/// A fetch that takes longer has failed.
+/// A fetch that takes longer has failed, unless configured otherwise.
 pub const JWKS_FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// A key set that is longer is refused.
 pub const JWKS_BYTES_MAX: usize = 256 * 1024;
@@ -39,6 +39,8 @@ pub struct JwksConfig {
     pub ttl_min_ms: Millis,
     /// A longer `max-age` is taken as this.
     pub ttl_max_ms: Millis,
+    /// A fetch that takes longer has failed.
+    pub fetch_timeout: Duration,
 }
 
 impl JwksConfig {
@@ -50,6 +52,7 @@ impl JwksConfig {
             ttl_default_ms: 600_000,
             ttl_min_ms: 60_000,
             ttl_max_ms: 86_400_000,
+            fetch_timeout: JWKS_FETCH_TIMEOUT,
         }
     }
 }
@@ -171,9 +174,9 @@ impl Source {
     }
 
     async fn fetch_and_keep(&self, publish: &impl Fn()) {
-        let fetched = tokio::time::timeout(JWKS_FETCH_TIMEOUT, self.fetch())
+        let fetched = tokio::time::timeout(self.config.fetch_timeout, self.fetch())
             .await
-            .unwrap_or(Err("no answer within 5 s"));
+            .unwrap_or(Err("no answer in time"));
         let mut state = self.state.lock();
         state.fetches += 1;
         match fetched {

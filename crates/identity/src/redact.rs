@@ -91,7 +91,7 @@ fn web_token(text: &str) -> Option<usize> {
         return None;
     }
     let end = text
-        .find(|c: char| !is_token_char(c) && c != '.')
+        .find(|c: char| !is_token_char(c) && !matches!(c, '.' | '='))
         .unwrap_or(text.len());
     let (header, _) = text[..end].split_once('.')?;
     (header.len() >= 8).then_some(end)
@@ -173,6 +173,35 @@ mod tests {
         for text in [jwt.to_owned(), format!("got <{jwt}>"), jwt[..40].to_owned()] {
             let masked = redact(&text);
             assert!(masked.contains(MASK) && !masked.contains("eyJ"), "{masked}");
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_stumble_or_shows_a_value() {
+        let pieces = [
+            "token",
+            "=",
+            "\"",
+            ":",
+            " ",
+            "é",
+            "日本",
+            "eyJ",
+            ".",
+            "Bearer ",
+            "%3D",
+            "Authorization",
+            "&",
+            "\\",
+        ];
+        for a in pieces {
+            for b in pieces {
+                for c in pieces {
+                    let text = format!("{a}{b}{c}ticket=hidden{c}{b}{a}");
+                    let masked = redact(&text);
+                    assert!(!masked.contains("hidden"), "{text} -> {masked}");
+                }
+            }
         }
     }
 }
