@@ -541,6 +541,12 @@ impl Core {
         Ok((page, Position { epoch: head.epoch, offset: next }, recovered))
     }
 
+    /// Whether a reader at this position can be given everything that followed.
+    pub fn is_complete_after(&self, space: &str, filter: &Filter, seen: Position) -> bool {
+        let space = self.spaces.read().get(space).cloned();
+        space.is_some_and(|space| can_resume(&space.state.lock(), filter, seen))
+    }
+
     /// Where the log of a space stands; makes the space when it does not exist.
     ///
     /// # Errors

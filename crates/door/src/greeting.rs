@@ -39,7 +39,7 @@ pub(crate) enum Sniffed {
 }
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const TLS_HANDSHAKE: u8 = 0x16;
+pub(crate) const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Looks at what a connection has sent so far.
 pub(crate) fn sniff(bytes: &[u8], head_bytes_max: usize, is_stream: impl Fn(u8) -> bool) -> Sniffed {

@@ -477,15 +477,15 @@ impl Shard {
         is_it.then_some(id.slot())
     }
 
-    pub(crate) fn count_operation(&mut self, space: &str, door: u8) {
+    pub(crate) fn count_operation(&mut self, space: &Arc<str>, door: u8) {
         let name = self.gateway.doors[door as usize].name();
-        self.meter.row_named(space, name).operations += 1;
+        self.meter.row(space, name).operations += 1;
     }
 
     fn post_counts(&mut self, is_last: bool) {
         if is_last || self.meter.is_changed() && self.now >= self.posted_at + POST_MS {
             self.posted_at = self.now;
-            self.desk.post(&mut self.meter);
+            self.desk.post(&self.meter);
         }
     }
 

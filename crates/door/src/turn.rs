@@ -196,7 +196,7 @@ impl Turn<'_> {
     }
 
     /// Ends a subscription. `false` when there was none.
-    pub fn unsubscribe(&mut self, space: &str, filter: &Filter) -> bool {
+    pub fn unsubscribe(&mut self, space: &Arc<str>, filter: &Filter) -> bool {
         let connection = self.shard.connection(self.slot);
         let Some(id) = connection.find(space, filter) else { return false };
         let door = connection.door;

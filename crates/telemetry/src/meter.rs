@@ -50,6 +50,11 @@ impl Meter {
         Self::default()
     }
 
+    /// Something was counted since the last post.
+    pub fn is_changed(&self) -> bool {
+        !self.changed.borrow().is_empty()
+    }
+
     /// The row of a space and door, to count into.
     pub fn row(&mut self, space: &Arc<str>, door: &'static str) -> &mut Tally {
         if !self.rows.get(self.last).is_some_and(|row| row.is_of(space, door)) {
