@@ -48,11 +48,12 @@ fn append(dir: &Path, name: &str, count: u64, in_flight: u64, is_awaited: bool) 
     let topics: Vec<_> = (0..TOPICS)
         .map(|number| TopicName::new(&format!("topic/{number}")).unwrap())
         .collect();
-    let (done, worst) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (done, answers) = std::sync::mpsc::channel();
+    let worst = Arc::new(AtomicU64::new(0));
     let (begin, cpu) = (Instant::now(), cpu());
     for number in 0..count {
-        while is_awaited && number - done.load(Ordering::Acquire) >= in_flight {
-            std::thread::yield_now();
+        if is_awaited && number >= in_flight {
+            answers.recv().unwrap();
         }
         loop {
             let message = message(&space, space.next_offset + number, &topics);
@@ -67,13 +68,14 @@ fn append(dir: &Path, name: &str, count: u64, in_flight: u64, is_awaited: bool) 
                     answer.unwrap();
                     let waited = u64::try_from(since.elapsed().as_micros()).unwrap();
                     worst.fetch_max(waited, Ordering::Relaxed);
-                    done.fetch_add(1, Ordering::Release);
+                    // The last answers come when nobody counts any more.
+                    let _ = done.send(());
                 }));
             }
             match log.append(batch) {
                 Ok(()) => break,
                 Err(LogError::QueueFull) => std::thread::sleep(Duration::from_micros(200)),
-                Err(error) => std::panic::panic_any(error.to_string()),
+                other => other.unwrap(),
             }
         }
     }

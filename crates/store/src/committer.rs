@@ -82,6 +82,8 @@ impl Committer {
                 let error = LogError::Failing(failure.reason.clone());
                 // Refused first, told then: nobody who is told can slip a retry in between.
                 group.extend(self.shared.fail(error.clone()));
+                let entries = group.len();
+                tracing::error!(entries, "what waited for the disk is not kept");
                 Err(error)
             }
         };

@@ -263,3 +263,90 @@ impl Drop for EmbeddedLog {
         let _ = self.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, sync_channel};
+    use std::time::{Duration, Instant};
+
+    use fanfare_core::{Kind, TopicName};
+
+    use super::*;
+
+    fn append(
+        log: &EmbeddedLog,
+        space: &RecoveredSpace,
+        offset: Offset,
+    ) -> Receiver<Result<(), LogError>> {
+        let (tx, rx) = sync_channel(1);
+        let batch = LogBatch {
+            space: space.name.clone(),
+            messages: vec![Arc::new(message(space, offset))],
+            done: Some(Box::new(move |answer| tx.send(answer).unwrap())),
+            ..LogBatch::default()
+        };
+        log.append(batch).unwrap();
+        rx
+    }
+
+    fn message(space: &RecoveredSpace, offset: Offset) -> Message {
+        Message {
+            space: space.name.clone(),
+            topic: TopicName::new("t").unwrap(),
+            payload: Bytes::from_static(b"x"),
+            kind: Kind::Binary,
+            publisher: None,
+            properties: Vec::new(),
+            idempotency_key: None,
+            time: 1,
+            epoch: space.epoch,
+            offset,
+            previous: offset - 1,
+            is_retained: false,
+        }
+    }
+
+    /// After a failed sync, pages that never reached the disk still read back well.
+    #[test]
+    fn a_failed_sync_keeps_what_was_synced_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            sync_interval: Duration::from_secs(3_600),
+            retry_interval: Duration::from_millis(10),
+            ..StoreOptions::default()
+        };
+        let (log, _) = EmbeddedLog::open(dir.path(), options).unwrap();
+        let space = log.open_space(&"a".into()).unwrap();
+        for offset in 1..=3 {
+            append(&log, &space, offset).recv().unwrap().unwrap();
+        }
+        let plain = LogBatch {
+            space: space.name.clone(),
+            messages: vec![Arc::new(message(&space, 4))],
+            ..LogBatch::default()
+        };
+        log.append(plain).unwrap();
+        let break_disk = |engine: &Engine| {
+            engine.has_broken_disk.store(true, Ordering::Release);
+            Ok(())
+        };
+        log.with_engine(break_disk).unwrap();
+        let answer = append(&log, &space, 5).recv().unwrap();
+        assert_eq!(answer, Err(LogError::Failing("the disk is broken".into())));
+        let until = Instant::now() + Duration::from_secs(30);
+        while log.failure().is_some() {
+            assert!(Instant::now() < until);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        append(&log, &space, 6).recv().unwrap().unwrap();
+        let mut found = Vec::new();
+        log.replay("a", &mut |message, _| found.push(message.offset))
+            .unwrap();
+        assert_eq!(found, [1, 2, 3, 6]);
+        drop(log);
+        let (log, report) = EmbeddedLog::open(dir.path(), StoreOptions::default()).unwrap();
+        assert_eq!(report.cut_bytes, 0);
+        assert_eq!(log.read("a", &[3, 4, 5, 6]).unwrap().len(), 2);
+        assert_eq!(log.open_space(&"a".into()).unwrap().next_offset, 7);
+    }
+}
