@@ -15,7 +15,7 @@ use crate::ports::{Delivery, Done, Inbox, Log, LogBatch, LogError, ShardId};
 use crate::presence::{Member, PresenceChange, PresenceEvent};
 use crate::refusal::Refusal;
 use crate::settings::{CoreLimits, SpaceSettings};
-use crate::space::{Space, SpaceState, TopicSummary};
+use crate::space::{Mark, Space, SpaceState, TopicSummary};
 
 type Spaces = HashMap<Arc<str>, Arc<Space>, foldhash::fast::RandomState>;
 type Settings = HashMap<Arc<str>, Arc<SpaceSettings>, foldhash::fast::RandomState>;
@@ -205,9 +205,11 @@ impl Core {
         }
         let shards = self.room_towards(&state, &publication.topic)?;
         self.check_log(&settings, publication.retain)?;
+        let mark = state.mark();
         let mut batch = LogBatch { space: space.name.clone(), done, ..LogBatch::default() };
-        let message = self.keep(&space, &settings, &mut state, publication, principal, now, &mut batch);
-        let awaits_commit = self.hand_to_log(&mut state, batch, 1)?;
+        let message = keep(&space, &settings, &mut state, publication, principal, now, &mut batch);
+        let awaits_commit = self.hand_to_log(&mut state, batch, &mark)?;
+        self.trim_after(&mut state, &settings, &message);
         let deliver_here = self.fan_out(shards, &message, from);
         Ok(Published { position: message.position(), is_duplicate: false, deliver_here, awaits_commit })
     }
@@ -235,6 +237,7 @@ impl Core {
             self.room_towards(&state, &publication.topic)?;
         }
         self.check_log(&settings, publications.iter().any(|p| p.retain))?;
+        let mark = state.mark();
         let mut batch = LogBatch { space: space.name.clone(), done, ..LogBatch::default() };
         let mut published = Vec::with_capacity(publications.len());
         let mut messages = Vec::new();
@@ -243,15 +246,16 @@ impl Core {
             let (position, is_duplicate) = match duplicate {
                 Some(position) => (position, true),
                 None => {
-                    let message = self.keep(&space, &settings, &mut state, publication, principal, now, &mut batch);
+                    let message = keep(&space, &settings, &mut state, publication, principal, now, &mut batch);
                     messages.push(message.clone());
                     (message.position(), false)
                 }
             };
             published.push(Published { position, is_duplicate, deliver_here: None, awaits_commit: false });
         }
-        let awaits_commit = self.hand_to_log(&mut state, batch, messages.len())?;
+        let awaits_commit = self.hand_to_log(&mut state, batch, &mark)?;
         for message in &messages {
+            self.trim_after(&mut state, &settings, message);
             self.fan_out(state.interest.shards(&message.topic), message, None);
         }
         published.iter_mut().for_each(|p| p.awaits_commit = awaits_commit);
@@ -321,66 +325,38 @@ impl Core {
         self.inboxes.iter().enumerate().filter(move |(id, _)| shards & (1 << id) != 0).map(|(_, inbox)| inbox)
     }
 
-    /// Numbers the publication and takes it into history and the batch for the log.
-    #[expect(clippy::too_many_arguments, reason = "one step of the path of a message, cut out of two callers")]
-    fn keep(
-        &self,
-        space: &Space,
-        settings: &SpaceSettings,
-        state: &mut SpaceState,
-        publication: Publication,
-        principal: &Principal,
-        now: Millis,
-        batch: &mut LogBatch,
-    ) -> Arc<Message> {
-        let keeps = settings.history.count > 0;
-        let retain = publication.retain;
-        let mut message = state.number(publication, principal.subject.clone(), keeps, now);
-        message.space = space.name.clone();
-        let message = Arc::new(message);
-        if keeps {
-            state.history.push(message.clone());
-            batch.messages.push(message.clone());
-            let has_log = self.log.is_durable();
-            state.history.trim(&settings.history, now, Some(&message.topic), has_log, &mut state.trims_due);
-        } else {
-            state.history.pass(message.offset);
-        }
-        if retain {
-            let kept = (!message.payload.is_empty()).then(|| message.clone());
-            batch.retained.push((message.topic.clone(), kept));
-        }
-        state.keys.remember(&message);
-        message
-    }
-
-    /// Queues the batch, or undoes what [`Core::keep`] did for its `count` messages. Says whether
-    /// the log will call `done`.
-    fn hand_to_log(&self, state: &mut SpaceState, mut batch: LogBatch, count: usize) -> Result<bool, Refusal> {
+    /// Queues the batch, or undoes what [`keep`] did since the mark. Says whether the log will call
+    /// `done`.
+    fn hand_to_log(&self, state: &mut SpaceState, mut batch: LogBatch, mark: &Mark) -> Result<bool, Refusal> {
         let retained = batch.retained.clone();
         if batch.messages.is_empty() && batch.retained.is_empty() || !self.log.is_durable() {
-            state.trims_due.clear();
             state.retain(retained);
             return Ok(false);
         }
         batch.trimmed = std::mem::take(&mut state.trims_due);
-        let (trimmed, kept) =
-            (batch.trimmed.clone(), batch.messages.iter().map(|m| m.idempotency_key.is_some()).collect::<Vec<_>>());
+        let trimmed = batch.trimmed.clone();
         let awaits_commit = batch.done.is_some();
         if let Err(error) = self.log.append(batch) {
             state.trims_due = trimmed;
-            for had_key in kept.into_iter().rev() {
-                state.history.take_back();
-                if had_key {
-                    state.keys.take_back();
-                }
-            }
-            // Nobody has seen these offsets.
-            state.next_offset -= count as Offset;
+            state.rewind(mark);
             return Err(error.into());
         }
         state.retain(retained);
         Ok(awaits_commit)
+    }
+
+    /// Applies the limits of history after a publish. Not before the log has taken the message, or
+    /// publishes that are refused would push out older messages; so what goes is told to the log
+    /// with the next batch.
+    fn trim_after(&self, state: &mut SpaceState, settings: &SpaceSettings, message: &Message) {
+        if settings.history.count == 0 {
+            return;
+        }
+        let has_log = self.log.is_durable();
+        state.history.trim(&settings.history, message.time, Some(&message.topic), has_log, &mut state.trims_due);
+        if !has_log {
+            state.trims_due.clear();
+        }
     }
 
     /// Queues the message towards every shard that wants it, in the order of the space.
@@ -711,6 +687,35 @@ impl Core {
             (state.history.len(), state.history.weight(), state.history.memory_weight())
         })
     }
+}
+
+/// Numbers the publication and takes it into history and the batch for the log.
+fn keep(
+    space: &Space,
+    settings: &SpaceSettings,
+    state: &mut SpaceState,
+    publication: Publication,
+    principal: &Principal,
+    now: Millis,
+    batch: &mut LogBatch,
+) -> Arc<Message> {
+    let keeps = settings.history.count > 0;
+    let retain = publication.retain;
+    let mut message = state.number(publication, principal.subject.clone(), keeps, now);
+    message.space = space.name.clone();
+    let message = Arc::new(message);
+    if keeps {
+        state.history.push(message.clone());
+        batch.messages.push(message.clone());
+    } else {
+        state.history.pass(message.offset);
+    }
+    if retain {
+        let kept = (!message.payload.is_empty()).then(|| message.clone());
+        batch.retained.push((message.topic.clone(), kept));
+    }
+    state.keys.remember(&message);
+    message
 }
 
 fn check_size(publication: &Publication, settings: &SpaceSettings) -> Result<(), Refusal> {

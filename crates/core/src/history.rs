@@ -169,18 +169,28 @@ impl History {
         self.push(message);
     }
 
-    /// Takes the newest message back out: the log refused it.
-    pub(crate) fn take_back(&mut self) {
-        let Some((offset, name)) = self.order.pop_back() else { return };
-        let Some(topic) = self.topics.get_mut(&name) else { return };
-        if topic.entries.back().is_some_and(|entry| entry.offset == offset) {
+    /// Takes the messages from `first` on back out: the log refused them. Nothing was trimmed
+    /// since they were pushed.
+    pub(crate) fn take_back(&mut self, first: Offset, passed_through: Offset) {
+        self.passed_through = passed_through;
+        while let Some((_, name)) = self.order.pop_back_if(|(offset, _)| *offset >= first) {
+            let Some(topic) = self.topics.get_mut(&name) else { continue };
             if let Some(entry) = topic.entries.pop_back() {
                 self.len -= 1;
                 self.weight -= u64::from(entry.weight);
                 self.memory_weight -= if entry.message.is_some() { u64::from(entry.weight) } else { 0 };
             }
+            match topic.entries.back() {
+                Some(entry) => topic.last = entry.offset,
+                // The topic came with the first of them.
+                None => drop(self.topics.remove(&name)),
+            }
         }
-        self.cold_len = self.cold_len.min(self.order.len());
+    }
+
+    /// Highest offset of a message that was published while history was off.
+    pub(crate) fn passed_through(&self) -> Offset {
+        self.passed_through
     }
 
     /// Applies the limits, a bounded number of messages at a time. Offsets that are no longer kept

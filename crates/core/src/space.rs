@@ -98,6 +98,18 @@ impl SpaceState {
         }
     }
 
+    /// What [`SpaceState::rewind`] needs to undo the publishes that follow.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { next_offset: self.next_offset, passed_through: self.history.passed_through() }
+    }
+
+    /// Undoes all publishes since the mark: nobody has seen their offsets.
+    pub(crate) fn rewind(&mut self, mark: &Mark) {
+        self.history.take_back(mark.next_offset, mark.passed_through);
+        self.keys.take_back(mark.next_offset);
+        self.next_offset = mark.next_offset;
+    }
+
     /// Sets and clears retained messages.
     pub(crate) fn retain(&mut self, retained: Vec<(TopicName, Option<Arc<Message>>)>) {
         for (topic, message) in retained {
@@ -117,6 +129,13 @@ impl SpaceState {
         matching.sort_unstable_by(|a, b| a.topic.cmp(&b.topic));
         matching
     }
+}
+
+/// A state of a space to which it can be taken back.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    next_offset: Offset,
+    passed_through: Offset,
 }
 
 /// Which shards have subscribers for what.
@@ -174,7 +193,7 @@ impl Interest {
 #[derive(Debug, Default)]
 pub(crate) struct RecentKeys {
     offsets: Map<Key, Offset>,
-    order: VecDeque<(Millis, Key)>,
+    order: VecDeque<(Millis, Offset, Key)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -193,21 +212,21 @@ impl RecentKeys {
     pub(crate) fn remember(&mut self, message: &Message) {
         let Some(key) = &message.idempotency_key else { return };
         let key = Key { publisher: message.publisher.clone(), topic: message.topic.clone(), key: (&**key).into() };
-        self.order.push_back((message.time, key.clone()));
+        self.order.push_back((message.time, message.offset, key.clone()));
         self.offsets.insert(key, message.offset);
     }
 
     pub(crate) fn forget_before(&mut self, time: Millis, keys_max: usize) {
-        while self.order.front().is_some_and(|(at, _)| *at < time) || self.order.len() > keys_max {
-            if let Some((_, key)) = self.order.pop_front() {
+        while self.order.front().is_some_and(|(at, ..)| *at < time) || self.order.len() > keys_max {
+            if let Some((_, _, key)) = self.order.pop_front() {
                 self.offsets.remove(&key);
             }
         }
     }
 
-    /// Forgets the key that was remembered last: its message was refused after all.
-    pub(crate) fn take_back(&mut self) {
-        if let Some((_, key)) = self.order.pop_back() {
+    /// Forgets the keys of messages from `first` on: they were refused after all.
+    pub(crate) fn take_back(&mut self, first: Offset) {
+        while let Some((_, _, key)) = self.order.pop_back_if(|(_, offset, _)| *offset >= first) {
             self.offsets.remove(&key);
         }
     }
