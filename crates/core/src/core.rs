@@ -253,7 +253,11 @@ impl Core {
             };
             published.push(Published { position, is_duplicate, deliver_here: None, awaits_commit: false });
         }
-        let awaits_commit = self.hand_to_log(&mut state, batch, &mark)?;
+        let awaits_commit = if messages.is_empty() {
+            self.await_earlier(&space, batch.done)
+        } else {
+            self.hand_to_log(&mut state, batch, &mark)?
+        };
         for message in &messages {
             self.trim_after(&mut state, &settings, message);
             self.fan_out(state.interest.shards(&message.topic), message, None);
@@ -291,8 +295,6 @@ impl Core {
         Some(Position { epoch: state.epoch, offset })
     }
 
-    /// The first publish under the key may still be on its way to the disk: an empty batch behind
-    /// it tells when it has arrived.
     fn answer_duplicate(
         &self,
         space: &Space,
@@ -300,11 +302,17 @@ impl Core {
         position: Position,
         done: Option<Done>,
     ) -> Published {
-        let has_waiter = done.is_some();
-        let barrier = LogBatch { space: space.name.clone(), done, ..LogBatch::default() };
-        let awaits_commit = has_waiter && self.log.is_durable() && self.log.append(barrier).is_ok();
+        let awaits_commit = self.await_earlier(space, done);
         drop(state);
         Published { position, is_duplicate: true, deliver_here: None, awaits_commit }
+    }
+
+    /// The first publish under a known key may still be on its way to the disk: an empty batch
+    /// behind it tells when it has arrived. Says whether the log will call `done`.
+    fn await_earlier(&self, space: &Space, done: Option<Done>) -> bool {
+        let has_waiter = done.is_some();
+        let barrier = LogBatch { space: space.name.clone(), done, ..LogBatch::default() };
+        has_waiter && self.log.is_durable() && self.log.append(barrier).is_ok()
     }
 
     /// What would have to be kept is refused while the log is failing.
