@@ -145,8 +145,10 @@ impl Core {
                 state.retained.insert(message.topic.clone(), message);
                 return;
             }
-            state.keys.remember(&message);
             let now = message.time;
+            state.keys.remember(&message);
+            let oldest_key = now.saturating_sub(settings.idempotency_window_ms);
+            state.keys.forget_before(oldest_key, settings.idempotency_keys_max);
             state.history.restore(message);
             // Only what memory holds is bounded here; the first tick trims the rest.
             let unlimited = crate::settings::HistorySettings {

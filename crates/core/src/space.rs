@@ -218,7 +218,9 @@ impl RecentKeys {
 
     pub(crate) fn forget_before(&mut self, time: Millis, keys_max: usize) {
         while self.order.front().is_some_and(|(at, ..)| *at < time) || self.order.len() > keys_max {
-            if let Some((_, _, key)) = self.order.pop_front() {
+            let Some((_, offset, key)) = self.order.pop_front() else { return };
+            // The key may have been used again since; a restart finds both in the log.
+            if self.offsets.get(&key) == Some(&offset) {
                 self.offsets.remove(&key);
             }
         }
