@@ -14,7 +14,7 @@ use crate::message::{Message, Millis, Offset, Position, Publication};
 use crate::ports::{Delivery, Done, Inbox, Log, LogBatch, LogError, ShardId};
 use crate::presence::{Member, PresenceChange, PresenceEvent};
 use crate::refusal::Refusal;
-use crate::settings::{CoreLimits, SpaceSettings};
+use crate::settings::{CoreLimits, HistorySettings, SpaceSettings};
 use crate::space::{Mark, Space, SpaceState, TopicSummary};
 
 type Spaces = HashMap<Arc<str>, Arc<Space>, foldhash::fast::RandomState>;
@@ -135,8 +135,12 @@ impl Core {
         let recovered = self.log.open_space(name)?;
         let epoch = recovered.epoch;
         let space = Space::new(recovered, self.settings_for(name));
-        let mut state = space.state.lock();
         let settings = space.settings();
+        // A topic's count may have been lowered; age and bytes are for the first tick.
+        let limits =
+            HistorySettings { age_ms: u64::MAX, bytes: u64::MAX, topics: usize::MAX, ..settings.history.clone() };
+        let mut guard = space.state.lock();
+        let state = &mut *guard;
         self.log.replay(name, &mut |mut message, is_retained| {
             message.space = space.name.clone();
             message.epoch = epoch;
@@ -149,18 +153,13 @@ impl Core {
             state.keys.remember(&message);
             let oldest_key = now.saturating_sub(settings.idempotency_window_ms);
             state.keys.forget_before(oldest_key, settings.idempotency_keys_max);
-            state.history.restore(message);
-            // Only what memory holds is bounded here; the first tick trims the rest.
-            let unlimited = crate::settings::HistorySettings {
-                count: usize::MAX,
-                age_ms: u64::MAX,
-                bytes: u64::MAX,
-                topics: usize::MAX,
-                ..settings.history.clone()
-            };
-            state.history.trim(&unlimited, now, None, true, &mut Vec::new());
+            state.history.restore(message.clone());
+            state.history.trim(&limits, now, Some(&message.topic), true, &mut state.trims_due);
         })?;
-        drop(state);
+        if settings.history.count == 0 {
+            state.history.pass(state.next_offset - 1);
+        }
+        drop(guard);
         Ok(Arc::new(space))
     }
 
@@ -343,11 +342,11 @@ impl Core {
             state.retain(retained);
             return Ok(false);
         }
-        batch.trimmed = std::mem::take(&mut state.trims_due);
+        batch.trimmed = state.take_trims_due();
         let trimmed = batch.trimmed.clone();
         let awaits_commit = batch.done.is_some();
         if let Err(error) = self.log.append(batch) {
-            state.trims_due = trimmed;
+            state.trims_due.extend(trimmed);
             state.rewind(mark);
             return Err(error.into());
         }
@@ -639,14 +638,21 @@ impl Core {
             state.keys.forget_before(oldest_key, settings.idempotency_keys_max);
             let has_log = self.log.is_durable();
             state.history.trim(&settings.history, now, None, has_log, &mut state.trims_due);
-            if has_log && !state.trims_due.is_empty() {
-                let trimmed = std::mem::take(&mut state.trims_due);
-                let batch = LogBatch { space: space.name.clone(), trimmed: trimmed.clone(), ..LogBatch::default() };
-                if self.log.append(batch).is_err() {
-                    state.trims_due = trimmed;
-                }
+            if has_log {
+                self.hand_trims_to_log(&space, state);
             } else {
                 state.trims_due.clear();
+            }
+        }
+    }
+
+    fn hand_trims_to_log(&self, space: &Space, state: &mut SpaceState) {
+        while !state.trims_due.is_empty() {
+            let trimmed = state.take_trims_due();
+            let batch = LogBatch { space: space.name.clone(), trimmed: trimmed.clone(), ..LogBatch::default() };
+            if self.log.append(batch).is_err() {
+                state.trims_due.extend(trimmed);
+                return;
             }
         }
     }

@@ -163,6 +163,10 @@ impl History {
     pub(crate) fn restore(&mut self, message: Arc<Message>) {
         let previous = message.previous;
         if !self.topics.contains_key(&message.topic) {
+            // More than was ever trimmed: there were messages that were not kept at all.
+            if previous > self.trimmed_through {
+                self.passed_through = self.passed_through.max(previous);
+            }
             let known = TopicHistory { trimmed_through: previous, ..TopicHistory::default() };
             self.topics.insert(message.topic.clone(), known);
         }

@@ -16,6 +16,10 @@ use crate::trie::Trie;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
+/// Most trimmed offsets in one batch for the log. After a restart with lower limits there may be
+/// millions, and a batch of them all would not fit the log's queue.
+const TRIMS_PER_BATCH: usize = 4_096;
+
 /// A set of shards, one bit each.
 pub(crate) type Shards = u64;
 
@@ -96,6 +100,11 @@ impl SpaceState {
             previous,
             is_retained: publication.retain,
         }
+    }
+
+    /// Trimmed offsets for the next batch; no more than fit beside its messages.
+    pub(crate) fn take_trims_due(&mut self) -> Vec<Offset> {
+        self.trims_due.split_off(self.trims_due.len().saturating_sub(TRIMS_PER_BATCH))
     }
 
     /// What [`SpaceState::rewind`] needs to undo the publishes that follow.
