@@ -473,11 +473,18 @@ impl Core {
         if from_memory_only {
             return Ok(None);
         }
-        let messages = self.fetch(&space, slots.slots)?;
+        let mut messages = self.fetch(&space, &slots.slots)?;
+        if messages.len() < slots.slots.len() {
+            // Memory may have let go of messages that are still on their way to the disk.
+            self.log.flush()?;
+            messages = self.fetch(&space, &slots.slots)?;
+        }
+        // What is still missing was trimmed between the two looks.
+        let has_gap = has_gap || messages.len() < slots.slots.len();
         Ok(Some(HistoryPage { messages, next: slots.next, is_head: slots.is_head, has_gap }))
     }
 
-    fn fetch(&self, space: &Space, slots: Vec<Slot>) -> Result<Vec<Arc<Message>>, Refusal> {
+    fn fetch(&self, space: &Space, slots: &[Slot]) -> Result<Vec<Arc<Message>>, Refusal> {
         let wanted: Vec<Offset> = slots
             .iter()
             .filter_map(|slot| match slot {
@@ -486,10 +493,9 @@ impl Core {
             })
             .collect();
         let mut fetched = self.log.read(&space.name, &wanted)?.into_iter().peekable();
-        let found = slots.into_iter().filter_map(|slot| match slot {
-            Slot::Here(message) => Some(message),
-            // What was trimmed between the two looks is left out.
-            Slot::InLog(offset) => fetched.next_if(|message| message.offset == offset),
+        let found = slots.iter().filter_map(|slot| match slot {
+            Slot::Here(message) => Some(message.clone()),
+            Slot::InLog(offset) => fetched.next_if(|message| message.offset == *offset),
         });
         Ok(found.collect())
     }

@@ -48,7 +48,7 @@ pub struct HistoryPage {
     pub next: Offset,
     /// There was nothing more when the page was read.
     pub is_head: bool,
-    /// Something after the asked offset had been trimmed already.
+    /// Something after the asked offset had been trimmed already and is missing here.
     pub has_gap: bool,
 }
 
