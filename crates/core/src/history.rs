@@ -276,10 +276,10 @@ impl History {
     fn cool_one(&mut self) -> bool {
         let Some((offset, topic)) = self.order.get(self.cold_len) else { return false };
         self.cold_len += 1;
-        if let Some(entry) = self.topics.get_mut(topic).and_then(|t| t.find_mut(*offset)) {
-            if entry.message.take().is_some() {
-                self.memory_weight -= u64::from(entry.weight);
-            }
+        if let Some(entry) = self.topics.get_mut(topic).and_then(|t| t.find_mut(*offset))
+            && entry.message.take().is_some()
+        {
+            self.memory_weight -= u64::from(entry.weight);
         }
         true
     }
