@@ -28,6 +28,10 @@ const JOIN_MESSAGES_MAX: usize = 64;
 /// About how many bytes that may be.
 const JOIN_BYTES_MAX: usize = 64 * 1024;
 
+/// Steps of 64 messages that a tick may trim of one space: at two ticks a second more than 32,000
+/// a second, so that messages do not outlive their age after a busy time.
+const TRIM_ROUNDS_PER_TICK: usize = 256;
+
 /// All spaces, what they keep, and the queues towards the shards. Shared by all threads.
 pub struct Core {
     spaces: RwLock<Spaces>,
@@ -642,14 +646,25 @@ impl Core {
             }
             let oldest_key = now.saturating_sub(settings.idempotency_window_ms);
             state.keys.forget_before(oldest_key, settings.idempotency_keys_max);
-            let has_log = self.log.is_durable();
-            state.history.trim(&settings.history, now, None, has_log, &mut state.trims_due);
-            if has_log {
-                self.hand_trims_to_log(&space, state);
-            } else {
-                state.trims_due.clear();
-            }
+            drop(guard);
+            // In small steps, so that publishers wait for none of them.
+            let mut rounds = 0..TRIM_ROUNDS_PER_TICK;
+            while rounds.next().is_some() && self.trim_once(&space, &settings, now) {}
         }
+    }
+
+    /// `true` when there may be more to trim.
+    fn trim_once(&self, space: &Space, settings: &SpaceSettings, now: Millis) -> bool {
+        let mut guard = space.state.lock();
+        let state = &mut *guard;
+        let has_log = self.log.is_durable();
+        let has_more = state.history.trim(&settings.history, now, None, has_log, &mut state.trims_due);
+        if has_log {
+            self.hand_trims_to_log(space, state);
+        } else {
+            state.trims_due.clear();
+        }
+        has_more
     }
 
     fn hand_trims_to_log(&self, space: &Space, state: &mut SpaceState) {

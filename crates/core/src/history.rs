@@ -198,7 +198,8 @@ impl History {
     }
 
     /// Applies the limits, a bounded number of messages at a time. Offsets that are no longer kept
-    /// are added to `trimmed`. `just_published` is the topic whose count may be over.
+    /// are added to `trimmed`. `just_published` is the topic whose count may be over. `true` when
+    /// it stopped at the bound of one call.
     pub(crate) fn trim(
         &mut self,
         settings: &HistorySettings,
@@ -206,7 +207,7 @@ impl History {
         just_published: Option<&TopicName>,
         has_log: bool,
         trimmed: &mut Vec<Offset>,
-    ) {
+    ) -> bool {
         let stop = trimmed.len() + TRIMS_PER_CALL;
         if let Some(topic) = just_published {
             while self.count(topic) > settings.count && trimmed.len() < stop {
@@ -229,6 +230,7 @@ impl History {
         if self.order.len() > 2 * self.len + 1_024 {
             self.sweep();
         }
+        trimmed.len() >= stop
     }
 
     fn is_front_over(&self, settings: &HistorySettings, oldest_kept: Millis) -> bool {
