@@ -284,7 +284,3 @@ impl Outgoing<'_> {
         }
     }
 }
-
-/// A future that a session asked to run.
-pub(crate) type Errand = Pin<Box<dyn Future<Output = Box<dyn Any + Send>> + Send>>;
-

@@ -321,7 +321,13 @@ impl Arena {
     }
 }
 
-fn frame(framing: Framing, out: &mut Vec<u8>, deflater: &mut Deflater, plain: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+fn frame(
+    framing: Framing,
+    out: &mut Vec<u8>,
+    deflater: &mut Deflater,
+    plain: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
     match framing {
         Framing::Stream => write(out),
         Framing::WebSocket(kind) => {

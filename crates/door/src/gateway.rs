@@ -106,7 +106,12 @@ impl Clock {
 }
 
 impl Gateway {
-    pub(crate) fn new(parts: GatewayParts, core: Arc<Core>, inboxes: Vec<Arc<ShardInbox>>, streams: Arc<Streams>) -> Self {
+    pub(crate) fn new(
+        parts: GatewayParts,
+        core: Arc<Core>,
+        inboxes: Vec<Arc<ShardInbox>>,
+        streams: Arc<Streams>,
+    ) -> Self {
         let clock = Clock::start();
         let now = clock.now();
         Self {
@@ -193,7 +198,12 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Core::publish`], and what the log says.
-    pub async fn publish(&self, principal: &Principal, publication: Publication, door: &'static str) -> Result<Published, Refusal> {
+    pub async fn publish(
+        &self,
+        principal: &Principal,
+        publication: Publication,
+        door: &'static str,
+    ) -> Result<Published, Refusal> {
         let (space, bytes) = (publication.space.clone(), publication.payload.len());
         let (tx, rx) = oneshot::channel();
         let done: fanfare_core::Done = Box::new(move |result| drop(tx.send(result)));

@@ -49,7 +49,11 @@ pub(crate) fn sniff(bytes: &[u8], head_bytes_max: usize, is_stream: impl Fn(u8) 
         Some(&first) if is_stream(first) => Sniffed::Stream,
         Some(first) if !first.is_ascii_uppercase() => Sniffed::Unknown,
         Some(_) if bytes.starts_with(&HTTP2_PREFACE[..HTTP2_PREFACE.len().min(bytes.len())]) => {
-            if bytes.len() < 14 { Sniffed::Partial } else { Sniffed::Http }
+            if bytes.len() < 14 {
+                Sniffed::Partial
+            } else {
+                Sniffed::Http
+            }
         }
         Some(_) => match Head::parse(bytes) {
             Parsed::Complete(head, length) if head.is_websocket_upgrade() => Sniffed::Upgrade(head, length),
@@ -107,7 +111,10 @@ mod tests {
         assert!(matches!(sniffed(b"P"), Sniffed::Partial));
         assert!(matches!(sniffed(b"POST / HTTP/1.1\r\n"), Sniffed::Partial));
         assert!(matches!(sniffed(b"GET / HTTP/1.1\r\n\r\n"), Sniffed::Http));
-        assert!(matches!(sniffed(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"), Sniffed::TooLong | Sniffed::Upgrade(..)));
+        assert!(matches!(
+            sniffed(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"),
+            Sniffed::TooLong | Sniffed::Upgrade(..)
+        ));
         assert!(matches!(sniffed(&[b'G'; 65]), Sniffed::TooLong | Sniffed::Unknown));
         assert!(matches!(sniffed(b"\x00\x01"), Sniffed::Unknown));
         assert!(matches!(sniffed(b"hello"), Sniffed::Unknown));

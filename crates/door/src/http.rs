@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 
 use crate::gateway::Gateway;
 
@@ -49,10 +50,11 @@ pub(crate) async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + '
     });
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let mut draining = gateway.streams.draining();
+    let draining = drained(gateway.streams.draining());
+    tokio::pin!(draining);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
-        _ = draining.wait_for(|draining| *draining) => {
+        () = draining => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -62,13 +64,22 @@ pub(crate) async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + '
     }
 }
 
+/// Is over when the server drains, or is gone.
+pub(crate) async fn drained(mut draining: watch::Receiver<bool>) {
+    let _ = draining.wait_for(|draining| *draining).await;
+}
+
 async fn answer(request: http::Request<Incoming>, context: HttpContext) -> http::Response<Body> {
     let gateway = context.gateway.clone();
     let origin = request.headers().get(http::header::ORIGIN).and_then(|o| o.to_str().ok()).map(str::to_owned);
     let policy = gateway.policy();
     if origin.is_some() && !policy.allows_origin(origin.as_deref()) {
         gateway.metrics.limit("origin");
-        return error(http::StatusCode::FORBIDDEN, "origin", "pages from this origin are not let in; see auth.allowed_origins");
+        return error(
+            http::StatusCode::FORBIDDEN,
+            "origin",
+            "pages from this origin are not let in; see auth.allowed_origins",
+        );
     }
     if request.headers().contains_key(http::header::UPGRADE) && request.version() == http::Version::HTTP_11 {
         return error(http::StatusCode::BAD_REQUEST, "bad_request", "an upgrade needs a connection of its own");
@@ -98,7 +109,10 @@ fn preflight(request: &http::Request<Incoming>) -> http::Response<Body> {
     let mut response = http::Response::new(full_body(""));
     *response.status_mut() = http::StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    headers.insert(http::header::ACCESS_CONTROL_ALLOW_METHODS, http::HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE, HEAD"));
+    headers.insert(
+        http::header::ACCESS_CONTROL_ALLOW_METHODS,
+        http::HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE, HEAD"),
+    );
     headers.insert(http::header::ACCESS_CONTROL_MAX_AGE, http::HeaderValue::from_static("600"));
     if let Some(asked) = request.headers().get(http::header::ACCESS_CONTROL_REQUEST_HEADERS) {
         headers.insert(http::header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
@@ -138,7 +152,11 @@ impl<S> Prefixed<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.read < self.prefix.len() {
             let count = buffer.remaining().min(self.prefix.len() - self.read);
             buffer.put_slice(&self.prefix[self.read..self.read + count]);

@@ -41,4 +41,4 @@ pub use listener::{ListenError, Server, ServerOptions};
 pub use shard::ConnectionSummary;
 pub use streams::{Listening, StreamItem};
 pub use tls::{TlsError, server_config};
-pub use turn::{Replay, Subscribed, SubscribeRequest, Turn};
+pub use turn::{Replay, SubscribeRequest, Subscribed, Turn};

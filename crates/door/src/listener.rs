@@ -103,8 +103,11 @@ impl Server {
             polls.push(poll);
         }
         let streams = Arc::new(Streams::new());
-        let towards: Vec<Arc<dyn Inbox>> =
-            inboxes.iter().map(|inbox| inbox.clone() as Arc<dyn Inbox>).chain([streams.clone() as Arc<dyn Inbox>]).collect();
+        let towards: Vec<Arc<dyn Inbox>> = inboxes
+            .iter()
+            .map(|inbox| inbox.clone() as Arc<dyn Inbox>)
+            .chain([streams.clone() as Arc<dyn Inbox>])
+            .collect();
         let core = Core::open(options.log, towards, options.core_limits, options.spaces, options.default_space)?;
         let book = parts.book.clone();
         let gateway = Arc::new(Gateway::new(parts, Arc::new(core), inboxes.clone(), streams.clone()));
@@ -116,9 +119,11 @@ impl Server {
         }
         spawn_tasks(&gateway, streams, options.tls);
         let poll = Poll::new().map_err(system("an event loop cannot be made"))?;
-        let stop_accepting = Arc::new(Waker::new(poll.registry(), STOP).map_err(system("an event loop cannot be made"))?);
+        let stop_accepting =
+            Arc::new(Waker::new(poll.registry(), STOP).map_err(system("an event loop cannot be made"))?);
         let accepting = gateway.clone();
-        let acceptor = std::thread::Builder::new().name("accept".into()).spawn(move || accept(poll, listeners, &accepting));
+        let acceptor =
+            std::thread::Builder::new().name("accept".into()).spawn(move || accept(poll, listeners, &accepting));
         let acceptor = Some(acceptor.map_err(system("a thread cannot be started"))?);
         Ok(Self { gateway, addresses, shards, acceptor, stop_accepting })
     }

@@ -41,10 +41,6 @@ impl Backlog {
         self.bytes
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
-    }
-
     pub(crate) fn stuck_ms(&self, now: Millis) -> u64 {
         now.saturating_sub(self.stuck_since)
     }
@@ -159,7 +155,8 @@ mod tests {
 
     #[test]
     fn keeping_the_latest_keeps_one_message_of_each_topic() {
-        let mut backlog = backlog(&[("a1", 0, 1), ("b1", 0, 2), ("reply", 0, 0), ("a2", 0, 1), ("b2", 0, 2), ("a3", 0, 1)]);
+        let mut backlog =
+            backlog(&[("a1", 0, 1), ("b1", 0, 2), ("reply", 0, 0), ("a2", 0, 1), ("b2", 0, 2), ("a3", 0, 1)]);
         assert_eq!(backlog.relieve(SlowConsumer::KeepLatest, 100), Some(3));
         assert_eq!(texts(&backlog), ["reply", "b2", "a3"]);
     }

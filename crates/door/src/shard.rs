@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fanfare_core::{
-    Delivery, Filter, Joined, Message, Millis, Principal, Publication, Published, Refusal, Roster, ShardId, Since, Subscriber,
+    Delivery, Filter, Joined, Message, Millis, Principal, Publication, Published, Refusal, Roster, ShardId, Since,
+    Subscriber,
 };
 use fanfare_telemetry::{Meter, MeterDesk};
 use hashbrown::HashMap;
@@ -128,7 +129,7 @@ pub struct ConnectionSummary {
     pub door: &'static str,
     /// Who it speaks for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<Arc<str>>,
+    pub subject: Option<String>,
     /// Where from.
     pub peer: SocketAddr,
     /// Since when, in milliseconds since the Unix epoch.
@@ -196,7 +197,11 @@ impl Shard {
             let began = self.turns.is_multiple_of(TIMED_TURNS).then(Instant::now);
             self.turns += 1;
             for event in events.iter().filter(|event| event.token() != WAKER) {
-                self.on_event(event.token().0 as u32, event.is_readable() || event.is_read_closed(), event.is_writable());
+                self.on_event(
+                    event.token().0 as u32,
+                    event.is_readable() || event.is_read_closed(),
+                    event.is_writable(),
+                );
                 self.flush_if_much();
             }
             std::mem::swap(&mut ready, &mut self.ready);
@@ -278,7 +283,12 @@ impl Shard {
     }
 
     /// Publishes for a connection and delivers to this shard's own subscribers.
-    pub(crate) fn publish(&mut self, slot: u32, publication: Publication, ticket: Option<Ticket>) -> Result<Published, Refusal> {
+    pub(crate) fn publish(
+        &mut self,
+        slot: u32,
+        publication: Publication,
+        ticket: Option<Ticket>,
+    ) -> Result<Published, Refusal> {
         let limits = self.limits.clone();
         let now = self.now;
         let connection = self.connection_mut(slot);
@@ -294,7 +304,8 @@ impl Shard {
         let (space, bytes) = (publication.space.clone(), publication.payload.len());
         let done = ticket.map(|ticket| {
             let (inbox, connection) = (self.inbox.clone(), self.id_of(slot));
-            let answer = move |result| inbox.command(Command::Answer { connection, ticket, reply: Reply::Committed(result) });
+            let answer =
+                move |result| inbox.command(Command::Answer { connection, ticket, reply: Reply::Committed(result) });
             Box::new(answer) as fanfare_core::Done
         });
         let name = self.gateway.doors[door as usize].name();
@@ -363,7 +374,13 @@ impl Shard {
     }
 
     /// Sends one message of the past, or a retained one, to one connection.
-    pub(crate) fn send_outgoing(&mut self, slot: u32, subscription: u16, outgoing: Outgoing<'_>, message: &Arc<Message>) {
+    pub(crate) fn send_outgoing(
+        &mut self,
+        slot: u32,
+        subscription: u16,
+        outgoing: Outgoing<'_>,
+        message: &Arc<Message>,
+    ) {
         let connection = self.connection_mut(slot);
         let door = connection.door;
         if connection.subscription(subscription).is_some_and(|s| s.is_tracked) {
@@ -378,7 +395,13 @@ impl Shard {
     }
 
     /// [`fanfare_core::Core::join`] for this shard.
-    pub(crate) fn join(&mut self, principal: &Principal, space: &Arc<str>, filter: &Filter, since: Since) -> Result<Joined, Refusal> {
+    pub(crate) fn join(
+        &mut self,
+        principal: &Principal,
+        space: &Arc<str>,
+        filter: &Filter,
+        since: Since,
+    ) -> Result<Joined, Refusal> {
         let (gateway, id) = (self.gateway.clone(), self.id);
         gateway.core.join(principal, space, filter, since, id, &mut || self.hand_out(usize::MAX))
     }

@@ -6,12 +6,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fanfare_core::{Delivery, Filter, Inbox, Message, Offset, Position, Principal, Refusal, Roster, ShardId, Since, Subscriber};
+use fanfare_core::{
+    Delivery, Filter, Inbox, Message, Offset, Position, Principal, Refusal, Roster, ShardId, Since, Subscriber,
+};
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::gateway::Gateway;
+use crate::http::drained;
 use crate::inbox::weight;
 
 /// Messages that may wait for one reader; beyond, it reads on from history.
@@ -313,7 +316,9 @@ impl Listening {
             let clock = self.gateway.clock;
             let expiry = async {
                 match expires_at {
-                    Some(at) => tokio::time::sleep(std::time::Duration::from_millis(at.saturating_sub(clock.now()))).await,
+                    Some(at) => {
+                        tokio::time::sleep(std::time::Duration::from_millis(at.saturating_sub(clock.now()))).await
+                    }
                     None => std::future::pending().await,
                 }
             };
@@ -327,7 +332,7 @@ impl Listening {
                     None => return StreamItem::End("revoked"),
                 },
                 () = expiry => return StreamItem::End("token_expired"),
-                _ = self.draining.wait_for(|draining| *draining) => return StreamItem::End("shutting_down"),
+                () = drained(self.draining.clone()) => return StreamItem::End("shutting_down"),
             }
             self.check_behind();
         }

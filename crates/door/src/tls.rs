@@ -38,14 +38,20 @@ pub fn server_config(certificates: &[u8], key: &[u8]) -> Result<Arc<rustls::Serv
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificates).collect();
     let chain = chain.map_err(TlsError::Certificate)?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
-    let mut config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).map_err(TlsError::Pair)?;
+    let mut config =
+        rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).map_err(TlsError::Pair)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"mqtt".to_vec()];
     Ok(Arc::new(config))
 }
 
 /// Shakes hands, looks at the first plaintext, and passes the connection on: to a shard when it
 /// upgrades to WebSocket or speaks a byte protocol, to hyper otherwise. `false` says that a shard has it now.
-pub(crate) async fn receive(stream: Prefixed<TcpStream>, config: Arc<rustls::ServerConfig>, context: HttpContext, timeout: Duration) -> io::Result<bool> {
+pub(crate) async fn receive(
+    stream: Prefixed<TcpStream>,
+    config: Arc<rustls::ServerConfig>,
+    context: HttpContext,
+    timeout: Duration,
+) -> io::Result<bool> {
     let gateway = context.gateway.clone();
     let mut tls = tokio::time::timeout(timeout, TlsAcceptor::from(config).accept(stream)).await??;
     if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -71,7 +77,10 @@ pub(crate) async fn receive(stream: Prefixed<TcpStream>, config: Arc<rustls::Ser
     }
 }
 
-async fn first_plaintext(tls: &mut (impl tokio::io::AsyncRead + Unpin), gateway: &Gateway) -> io::Result<(Vec<u8>, Sniffed)> {
+async fn first_plaintext(
+    tls: &mut (impl tokio::io::AsyncRead + Unpin),
+    gateway: &Gateway,
+) -> io::Result<(Vec<u8>, Sniffed)> {
     let head_bytes = gateway.limits().head_bytes;
     let mut bytes = Vec::with_capacity(1_024);
     loop {

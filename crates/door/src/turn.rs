@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare_core::{
-    Action, Filter, Joined, Message, Millis, Offset, Position, Principal, Publication, Published, Refusal, Since, Subscriber,
-    TopicName,
+    Action, Filter, Joined, Message, Millis, Offset, Position, Principal, Publication, Published, Refusal, Since,
+    Subscriber, TopicName,
 };
+
+use fanfare_websocket::MessageKind;
 
 use crate::address::ConnectionId;
 use crate::connection::{CatchUp, Subscription};
 use crate::contract::{Goodbye, Outgoing, Reply, Shape, Ticket};
+use crate::fanout::Framing;
 use crate::gateway::Gateway;
 use crate::inbox::Command;
 use crate::shard::{Due, Shard};
@@ -91,6 +94,16 @@ impl Turn<'_> {
     /// Sends one WebSocket message, or bytes of a stream. Leaves with the turn.
     pub fn send(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let framing = self.shard.fanout.key_of(self.slot).framing;
+        self.shard.fanout.send(self.slot, framing, 0, write);
+    }
+
+    /// Sends one WebSocket message of a kind that differs from what the mount sends otherwise.
+    pub fn send_as(&mut self, kind: MessageKind, write: impl FnOnce(&mut Vec<u8>)) {
+        let framing = match self.shard.fanout.key_of(self.slot).framing {
+            Framing::Stream => Framing::Stream,
+            Framing::WebSocket(_) => Framing::WebSocket(kind),
+            Framing::Deflated(_) => Framing::Deflated(kind),
+        };
         self.shard.fanout.send(self.slot, framing, 0, write);
     }
 
@@ -274,7 +287,11 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// The connection has as many under way as `limits.errands` allows.
-    pub fn ask<T: Any + Send>(&mut self, ticket: Ticket, future: impl Future<Output = T> + Send + 'static) -> Result<(), Refusal> {
+    pub fn ask<T: Any + Send>(
+        &mut self,
+        ticket: Ticket,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<(), Refusal> {
         let limit = self.shard.limits.errands;
         let connection = self.connection();
         let errands = &mut self.shard.connection_mut(self.slot).extras().errands;

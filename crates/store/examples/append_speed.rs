@@ -2,11 +2,7 @@
 //!
 //! Prints messages per second, CPU microseconds per message of the whole process, the worst
 //! waiting time, and how long opening and replaying take afterwards.
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "an example that prints"
-)]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "an example that prints")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,13 +18,9 @@ const TOPICS: u64 = 1_000;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let count = arguments
-        .next()
-        .map_or(1_000_000, |text| text.parse().unwrap());
+    let count = arguments.next().map_or(1_000_000, |text| text.parse().unwrap());
     let temporary = tempfile::tempdir().unwrap();
-    let dir = arguments
-        .next()
-        .map_or(temporary.path().to_path_buf(), Into::into);
+    let dir = arguments.next().map_or(temporary.path().to_path_buf(), Into::into);
     for (name, in_flight, is_awaited) in [
         ("one at a time", 1, true),
         ("64 in flight", 64, true),
@@ -45,9 +37,7 @@ fn main() {
 fn append(dir: &Path, name: &str, count: u64, in_flight: u64, is_awaited: bool) {
     let (log, _) = EmbeddedLog::open(dir, StoreOptions::default()).unwrap();
     let space = log.open_space(&name.into()).unwrap();
-    let topics: Vec<_> = (0..TOPICS)
-        .map(|number| TopicName::new(&format!("topic/{number}")).unwrap())
-        .collect();
+    let topics: Vec<_> = (0..TOPICS).map(|number| TopicName::new(&format!("topic/{number}")).unwrap()).collect();
     let (done, answers) = std::sync::mpsc::channel();
     let worst = Arc::new(AtomicU64::new(0));
     let (begin, cpu) = (Instant::now(), cpu());
@@ -57,11 +47,7 @@ fn append(dir: &Path, name: &str, count: u64, in_flight: u64, is_awaited: bool) 
         }
         loop {
             let message = message(&space, space.next_offset + number, &topics);
-            let mut batch = LogBatch {
-                space: space.name.clone(),
-                messages: vec![message],
-                ..LogBatch::default()
-            };
+            let mut batch = LogBatch { space: space.name.clone(), messages: vec![message], ..LogBatch::default() };
             if is_awaited {
                 let (done, worst, since) = (done.clone(), worst.clone(), Instant::now());
                 batch.done = Some(Box::new(move |answer| {
@@ -138,8 +124,7 @@ fn replay(dir: &Path) {
 
 fn cpu() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
-    let seconds =
-        |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
     seconds(usage.user_time()) + seconds(usage.system_time())
 }
 

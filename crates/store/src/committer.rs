@@ -51,9 +51,7 @@ impl Committer {
     /// Works until the queue is closed, then writes exact reservations.
     pub(crate) fn run(mut self) {
         loop {
-            let deadline = self
-                .unsynced_since
-                .map(|since| since + self.options.sync_interval);
+            let deadline = self.unsynced_since.map(|since| since + self.options.sync_interval);
             let outcome = match self.shared.queue.next(deadline) {
                 Next::Commit(group) => self.handle(group),
                 Next::Timeout => self.sync(),
@@ -102,11 +100,9 @@ impl Committer {
                         extend(&mut reserving, space, last.offset);
                     }
                 }
-                Work::Record(key, value) => self.push(
-                    Room::Records,
-                    key.as_slice().into(),
-                    value.as_deref().map(Slice::from),
-                ),
+                Work::Record(key, value) => {
+                    self.push(Room::Records, key.as_slice().into(), value.as_deref().map(Slice::from))
+                }
                 Work::Open(space, reserve) => {
                     let value = layout::name_value(space.id, space.epoch);
                     let key = layout::name_key(&space.name);
@@ -120,9 +116,7 @@ impl Committer {
         if !self.changes.is_empty() {
             self.write()?;
         }
-        let is_due = self
-            .unsynced_since
-            .is_some_and(|since| since.elapsed() >= self.options.sync_interval);
+        let is_due = self.unsynced_since.is_some_and(|since| since.elapsed() >= self.options.sync_interval);
         let has_waiting = group.iter().any(|entry| entry.done.is_some());
         if has_waiting || is_due || !reserving.is_empty() {
             self.sync()?;
@@ -156,8 +150,7 @@ impl Committer {
         for (topic, message) in &batch.retained {
             let value = message.as_ref().map(|message| {
                 self.scratch.clear();
-                self.scratch
-                    .extend_from_slice(&message.offset.to_be_bytes());
+                self.scratch.extend_from_slice(&message.offset.to_be_bytes());
                 record::encode(message, space.epoch, &mut self.scratch);
                 Slice::from(&self.scratch)
             });
@@ -181,12 +174,7 @@ impl Committer {
 
     /// Writes the gathered changes as the next commit.
     fn write(&mut self) -> Result<(), Failure> {
-        let seal = Seal {
-            secret: self.directory.secret,
-            commit: self.written + 1,
-            synced: self.synced,
-            sum: 0,
-        };
+        let seal = Seal { secret: self.directory.secret, commit: self.written + 1, synced: self.synced, sum: 0 };
         let result = self.with_engine(|engine, changes| {
             while engine.is_behind() {
                 engine.alive()?;
@@ -209,8 +197,7 @@ impl Committer {
         // Which pages reached the disk before a sync failed is not known, and reading them back
         // shows the memory's copy: nothing above the last good sync is kept.
         let keep_max = self.synced;
-        self.with_engine(|engine, _| engine.sync())
-            .map_err(|reason| Failure { reason, keep_max })?;
+        self.with_engine(|engine, _| engine.sync()).map_err(|reason| Failure { reason, keep_max })?;
         self.synced = self.written;
         self.unsynced_since = None;
         Ok(())
@@ -230,10 +217,7 @@ impl Committer {
         // The engine says only that its background work failed; the system says why.
         let reason = self.directory.probe().err().map(|error| error.reason());
         let reason = reason.map_or(failure.reason.clone(), Arc::from);
-        tell(
-            self.shared.fail(LogError::Failing(reason.clone())),
-            &Err(LogError::Failing(reason.clone())),
-        );
+        tell(self.shared.fail(LogError::Failing(reason.clone())), &Err(LogError::Failing(reason.clone())));
         tracing::error!(%reason, "storage is failing; messages are refused until it works again");
         let since = Instant::now();
         loop {
@@ -261,10 +245,7 @@ impl Committer {
 
     /// One attempt to get a working store again.
     fn recover(&mut self, keep_max: u64) -> Result<(), Failure> {
-        let failed = |error: crate::StoreError| Failure {
-            reason: error.reason().into(),
-            keep_max,
-        };
+        let failed = |error: crate::StoreError| Failure { reason: error.reason().into(), keep_max };
         self.directory.probe().map_err(failed)?;
         {
             let mut engine = self.shared.engine.write();
@@ -282,10 +263,7 @@ impl Committer {
         // A commit of every reservation, to see that writing works; they are on disk already.
         self.changes.clear();
         let spaces = self.shared.spaces.all();
-        let reserved: Vec<_> = spaces
-            .into_iter()
-            .map(|s| (s.clone(), s.reserved()))
-            .collect();
+        let reserved: Vec<_> = spaces.into_iter().map(|s| (s.clone(), s.reserved())).collect();
         self.add_reservations(&reserved);
         self.write()?;
         self.sync()
@@ -304,9 +282,7 @@ impl Committer {
     }
 
     fn measure(&mut self) {
-        let is_due = self
-            .measured
-            .is_none_or(|at| at.elapsed() >= MEASURE_INTERVAL);
+        let is_due = self.measured.is_none_or(|at| at.elapsed() >= MEASURE_INTERVAL);
         if is_due && let Some(engine) = &*self.shared.engine.read() {
             self.shared.set_disk_bytes(engine.disk_bytes());
             self.measured = Some(Instant::now());

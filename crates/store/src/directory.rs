@@ -54,13 +54,7 @@ impl Directory {
         }
         let secret = read_mark(&store)?;
         refuse_incomplete(&store)?;
-        Ok(Self {
-            store,
-            secret,
-            is_new,
-            dir: dir.to_path_buf(),
-            _lock: lock,
-        })
+        Ok(Self { store, secret, is_new, dir: dir.to_path_buf(), _lock: lock })
     }
 
     /// Writes and syncs a small file, to learn whether the disk takes anything at all.
@@ -88,10 +82,7 @@ fn refuse_foreign(dir: &Path) -> Result<(), StoreError> {
         let name = entry.map_err(StoreError::io("list", dir))?.file_name();
         let found = name.to_string_lossy();
         if ![LOCK, STORE_NEW, PROBE, "lost+found"].contains(&&*found) {
-            return Err(StoreError::Foreign {
-                dir: dir.to_path_buf(),
-                found: found.into_owned(),
-            });
+            return Err(StoreError::Foreign { dir: dir.to_path_buf(), found: found.into_owned() });
         }
     }
     Ok(())
@@ -99,17 +90,11 @@ fn refuse_foreign(dir: &Path) -> Result<(), StoreError> {
 
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join(LOCK);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(StoreError::io("open", &path))?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(StoreError::io("open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
-            dir: dir.to_path_buf(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.to_path_buf() }),
         Err(TryLockError::Error(source)) => Err(StoreError::io("lock", &path)(source)),
     }
 }
@@ -121,11 +106,7 @@ fn create(dir: &Path, store: &Path, options: &StoreOptions) -> Result<(), StoreE
     }
     drop(Engine::open(&new, options)?);
     let mark = new.join(MARK);
-    let text = format!(
-        "fanfare store format {FORMAT}\nsecret {:016x}{:016x}\n",
-        random(),
-        random()
-    );
+    let text = format!("fanfare store format {FORMAT}\nsecret {:016x}{:016x}\n", random(), random());
     write_synced(&mark, text.as_bytes()).map_err(StoreError::io("write", &mark))?;
     sync_dir(&new)?;
     fs::rename(&new, store).map_err(StoreError::io("create", store))?;
@@ -143,23 +124,16 @@ fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     if cfg!(windows) {
         return Ok(());
     }
-    File::open(dir)
-        .and_then(|file| file.sync_all())
-        .map_err(StoreError::io("sync", dir))
+    File::open(dir).and_then(|file| file.sync_all()).map_err(StoreError::io("sync", dir))
 }
 
 fn read_mark(store: &Path) -> Result<[u8; 16], StoreError> {
     let path = store.join(MARK);
     let text = fs::read_to_string(&path).map_err(StoreError::io("read", &path))?;
     let mut lines = text.lines();
-    let version = lines
-        .next()
-        .and_then(|line| line.strip_prefix("fanfare store format "));
+    let version = lines.next().and_then(|line| line.strip_prefix("fanfare store format "));
     let Some(version) = version else {
-        return Err(StoreError::Damaged {
-            path,
-            what: "it does not name a storage format".into(),
-        });
+        return Err(StoreError::Damaged { path, what: "it does not name a storage format".into() });
     };
     if version != FORMAT.to_string() {
         return Err(StoreError::Version {
@@ -171,10 +145,7 @@ fn read_mark(store: &Path) -> Result<[u8; 16], StoreError> {
     lines
         .next()
         .and_then(|line| parse_secret(line.strip_prefix("secret ")?))
-        .ok_or(StoreError::Damaged {
-            path,
-            what: "the line 'secret' is not as it was written".into(),
-        })
+        .ok_or(StoreError::Damaged { path, what: "the line 'secret' is not as it was written".into() })
 }
 
 /// The engine takes a keyspace without its manifest for one whose creation was interrupted, and
@@ -184,10 +155,7 @@ fn refuse_incomplete(store: &Path) -> Result<(), StoreError> {
         let manifest = format!("keyspaces/{keyspace}/current");
         let path = store.join(manifest);
         if !path.is_file() {
-            return Err(StoreError::Damaged {
-                path,
-                what: "it is missing".into(),
-            });
+            return Err(StoreError::Damaged { path, what: "it is missing".into() });
         }
     }
     Ok(())

@@ -64,10 +64,7 @@ impl Engine {
             },
             Err(_) => "the engine stumbled over it".to_owned(),
         };
-        Err(StoreError::Damaged {
-            path: path.to_path_buf(),
-            what,
-        })
+        Err(StoreError::Damaged { path: path.to_path_buf(), what })
     }
 
     fn open_rooms(path: &Path, options: &StoreOptions) -> fjall::Result<Self> {
@@ -79,11 +76,8 @@ impl Engine {
             .max_journaling_size(JOURNALS_BYTES_MAX)
             .open()?;
         let small = || KeyspaceCreateOptions::default().max_memtable_size(SMALL_MEMTABLE_BYTES);
-        let large = || {
-            KeyspaceCreateOptions::default()
-                .max_memtable_size(options.memtable_bytes)
-                .expect_point_read_hits(true)
-        };
+        let large =
+            || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes).expect_point_read_hits(true);
         Ok(Self {
             log: db.keyspace("log", large)?,
             retained: db.keyspace("retained", small)?,
@@ -139,10 +133,7 @@ impl Engine {
     /// Makes all commits so far durable.
     pub(crate) fn sync(&self) -> fjall::Result<()> {
         #[cfg(test)]
-        if self
-            .has_broken_disk
-            .load(std::sync::atomic::Ordering::Acquire)
-        {
+        if self.has_broken_disk.load(std::sync::atomic::Ordering::Acquire) {
             return Err(std::io::Error::other("the disk is broken").into());
         }
         self.db.persist(PersistMode::SyncData)
@@ -171,15 +162,10 @@ impl Engine {
     pub(crate) fn disk_bytes(&self) -> u64 {
         let journals = std::fs::read_dir(&self.path).map_or(0, |entries| {
             let files = entries.filter_map(|entry| entry.ok()?.metadata().ok());
-            files
-                .filter(|file| file.is_file())
-                .map(|file| allocated(&file))
-                .sum()
+            files.filter(|file| file.is_file()).map(|file| allocated(&file)).sum()
         });
-        let tables: u64 = [&self.log, &self.retained, &self.records, &self.meta]
-            .iter()
-            .map(|keyspace| keyspace.disk_space())
-            .sum();
+        let tables: u64 =
+            [&self.log, &self.retained, &self.records, &self.meta].iter().map(|keyspace| keyspace.disk_space()).sum();
         journals + tables
     }
 }

@@ -68,11 +68,7 @@ impl StoreError {
     /// For `map_err`: names what was attempted on which path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::Io { action, path, source }
     }
 
     /// The system's own words where there are any, for a reason shown while storage is failing.

@@ -42,17 +42,8 @@ pub(crate) struct Survey {
 ///
 /// With `keep_max`, commits above it are cut as well: after a failed sync nobody knows which of
 /// them are on disk, whatever reading them back says.
-pub(crate) fn check(
-    dir: &Path,
-    secret: &[u8; 16],
-    keep_max: Option<u64>,
-) -> Result<Survey, StoreError> {
-    let mut walk = Walk {
-        secret,
-        keep_max,
-        sequence: None,
-        survey: Survey::default(),
-    };
+pub(crate) fn check(dir: &Path, secret: &[u8; 16], keep_max: Option<u64>) -> Result<Survey, StoreError> {
+    let mut walk = Walk { secret, keep_max, sequence: None, survey: Survey::default() };
     for path in files(dir)? {
         walk.file(&path)?;
     }
@@ -64,9 +55,7 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(StoreError::io("list", dir))? {
         let path = entry.map_err(StoreError::io("list", dir))?.path();
-        let number = path
-            .file_name()
-            .and_then(|name| name.to_str()?.strip_suffix(".jnl")?.parse::<u64>().ok());
+        let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".jnl")?.parse::<u64>().ok());
         if let Some(number) = number {
             found.push((number, path));
         }
@@ -198,11 +187,7 @@ fn parse(data: &[u8], at: usize, secret: &[u8; 16]) -> Result<Commit, Broken> {
     let from = input.at;
     let is_ended = end_record(&mut input).is_some();
     match (seal, is_ended) {
-        (Some(seal), true) => Ok(Commit {
-            sequence,
-            seal,
-            end: input.at,
-        }),
+        (Some(seal), true) => Ok(Commit { sequence, seal, end: input.at }),
         (Some(_), false) => Err(Broken::End(from)),
         (None, true) => Err(Broken::Contents(input.at)),
         (None, false) => Err(Broken::Structure),
@@ -289,12 +274,7 @@ impl<'a> Input<'a> {
         }
         let key = self.take(usize::from(key_len))?;
         let value = self.take(usize::try_from(value_len).ok()?)?;
-        Some(Item {
-            keyspace,
-            kind,
-            key,
-            value,
-        })
+        Some(Item { keyspace, kind, key, value })
     }
 }
 
@@ -302,10 +282,7 @@ impl<'a> Input<'a> {
 fn seals(data: &[u8], secret: &[u8; 16]) -> Vec<(usize, Seal)> {
     let mut found = Vec::new();
     let mut from = 0;
-    while let Some(step) = data
-        .get(from..)
-        .and_then(|rest| rest.iter().position(|byte| *byte == secret[0]))
-    {
+    while let Some(step) = data.get(from..).and_then(|rest| rest.iter().position(|byte| *byte == secret[0])) {
         let at = from + step;
         let bytes = data.get(at..at + SEAL_BYTES).unwrap_or_default();
         if let Some(seal) = Seal::decode(bytes, secret) {
@@ -344,8 +321,5 @@ fn cut(path: &Path, at: usize) -> Result<(), StoreError> {
 }
 
 fn damaged(path: &Path, what: &str) -> StoreError {
-    StoreError::Damaged {
-        path: path.to_path_buf(),
-        what: what.to_owned(),
-    }
+    StoreError::Damaged { path: path.to_path_buf(), what: what.to_owned() }
 }

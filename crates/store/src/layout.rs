@@ -72,10 +72,7 @@ pub(crate) fn name_value(id: SpaceId, epoch: u64) -> [u8; 12] {
 /// Space id and epoch.
 pub(crate) fn parse_name_value(value: &[u8]) -> Option<(SpaceId, u64)> {
     let (id, epoch) = value.split_first_chunk::<4>()?;
-    Some((
-        u32::from_be_bytes(*id),
-        u64::from_be_bytes(epoch.try_into().ok()?),
-    ))
+    Some((u32::from_be_bytes(*id), u64::from_be_bytes(epoch.try_into().ok()?)))
 }
 
 pub(crate) fn reserved_key(space: SpaceId) -> [u8; 5] {
@@ -131,8 +128,7 @@ impl Seal {
             synced: u64::from_be_bytes(synced),
             sum: u64::from_be_bytes(sum),
         };
-        let is_ours =
-            found == secret && rest.is_empty() && u64::from_be_bytes(check) == seal.check();
+        let is_ours = found == secret && rest.is_empty() && u64::from_be_bytes(check) == seal.check();
         is_ours.then_some(seal)
     }
 
@@ -185,12 +181,7 @@ impl Sum {
 mod tests {
     use super::*;
 
-    const SEAL: Seal = Seal {
-        secret: [7; 16],
-        commit: 12,
-        synced: 9,
-        sum: 77,
-    };
+    const SEAL: Seal = Seal { secret: [7; 16], commit: 12, synced: 9, sum: 77 };
 
     #[test]
     fn a_seal_survives_its_bytes_and_no_flipped_bit() {

@@ -88,11 +88,7 @@ impl EmbeddedLog {
     }
 
     pub(crate) fn new(shared: Arc<Shared>, thread: JoinHandle<()>) -> Self {
-        Self {
-            shared,
-            opening: Mutex::new(()),
-            thread: Mutex::new(Some(thread)),
-        }
+        Self { shared, opening: Mutex::new(()), thread: Mutex::new(Some(thread)) }
     }
 
     /// Commits what is queued, notes where each space's numbering ended, and releases the
@@ -117,21 +113,16 @@ impl EmbeddedLog {
 
     fn space(&self, name: &str) -> Result<Arc<Space>, LogError> {
         let space = self.shared.spaces.get(name);
-        space.filter(|space| space.is_open()).ok_or_else(|| {
-            LogError::Failing(format!("space {name:?} was used before it was opened").into())
-        })
+        space
+            .filter(|space| space.is_open())
+            .ok_or_else(|| LogError::Failing(format!("space {name:?} was used before it was opened").into()))
     }
 
     /// The lock is taken recursively: a visitor of [`Log::replay`] may read.
-    fn with_engine<T>(
-        &self,
-        work: impl FnOnce(&Engine) -> Result<T, LogError>,
-    ) -> Result<T, LogError> {
+    fn with_engine<T>(&self, work: impl FnOnce(&Engine) -> Result<T, LogError>) -> Result<T, LogError> {
         match &*self.shared.engine.read_recursive() {
             Some(engine) => work(engine),
-            None => Err(self
-                .failure()
-                .unwrap_or_else(|| LogError::Failing("the store is closed".into()))),
+            None => Err(self.failure().unwrap_or_else(|| LogError::Failing("the store is closed".into()))),
         }
     }
 
@@ -142,14 +133,8 @@ impl EmbeddedLog {
             // Nobody waits any more only if this thread is gone.
             let _ = tx.send(answer);
         });
-        self.shared.queue.push(Entry {
-            work,
-            done: Some(done),
-            count: 1,
-            bytes: 0,
-        })?;
-        rx.recv()
-            .unwrap_or_else(|_| Err(LogError::Failing("the store was closed".into())))
+        self.shared.queue.push(Entry { work, done: Some(done), count: 1, bytes: 0 })?;
+        rx.recv().unwrap_or_else(|_| Err(LogError::Failing("the store was closed".into())))
     }
 }
 
@@ -203,10 +188,7 @@ impl Log for EmbeddedLog {
         {
             return Err(LogError::QueueFull);
         }
-        let retained = batch
-            .retained
-            .iter()
-            .filter_map(|(_, message)| message.as_ref());
+        let retained = batch.retained.iter().filter_map(|(_, message)| message.as_ref());
         let messages = batch.messages.iter().chain(retained);
         let bytes: usize = messages.map(|message| message.weight()).sum();
         let count = batch.messages.len() + batch.retained.len();
@@ -273,11 +255,7 @@ mod tests {
 
     use super::*;
 
-    fn append(
-        log: &EmbeddedLog,
-        space: &RecoveredSpace,
-        offset: Offset,
-    ) -> Receiver<Result<(), LogError>> {
+    fn append(log: &EmbeddedLog, space: &RecoveredSpace, offset: Offset) -> Receiver<Result<(), LogError>> {
         let (tx, rx) = sync_channel(1);
         let batch = LogBatch {
             space: space.name.clone(),
@@ -320,11 +298,8 @@ mod tests {
         for offset in 1..=3 {
             append(&log, &space, offset).recv().unwrap().unwrap();
         }
-        let plain = LogBatch {
-            space: space.name.clone(),
-            messages: vec![Arc::new(message(&space, 4))],
-            ..LogBatch::default()
-        };
+        let plain =
+            LogBatch { space: space.name.clone(), messages: vec![Arc::new(message(&space, 4))], ..LogBatch::default() };
         log.append(plain).unwrap();
         let break_disk = |engine: &Engine| {
             engine.has_broken_disk.store(true, Ordering::Release);
@@ -340,8 +315,7 @@ mod tests {
         }
         append(&log, &space, 6).recv().unwrap().unwrap();
         let mut found = Vec::new();
-        log.replay("a", &mut |message, _| found.push(message.offset))
-            .unwrap();
+        log.replay("a", &mut |message, _| found.push(message.offset)).unwrap();
         assert_eq!(found, [1, 2, 3, 6]);
         drop(log);
         let (log, report) = EmbeddedLog::open(dir.path(), StoreOptions::default()).unwrap();

@@ -17,10 +17,7 @@ use crate::options::{OpenReport, StoreOptions};
 use crate::space::{Space, Spaces};
 
 /// See [`EmbeddedLog::open`].
-pub(crate) fn open(
-    dir: &Path,
-    options: StoreOptions,
-) -> Result<(Arc<EmbeddedLog>, OpenReport), StoreError> {
+pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<(Arc<EmbeddedLog>, OpenReport), StoreError> {
     let directory = Directory::open(dir, &options)?;
     let survey = journal::check(&directory.store, &directory.secret, None)?;
     if let Some((file, bytes)) = &survey.cut {
@@ -43,10 +40,7 @@ pub(crate) fn open(
     };
     let written = match survey.last_commit {
         Some(last) => last,
-        None => engine
-            .seal(&directory.secret)
-            .map_err(|error| unreadable(dir, error))?
-            .map_or(0, |seal| seal.commit),
+        None => engine.seal(&directory.secret).map_err(|error| unreadable(dir, error))?.map_or(0, |seal| seal.commit),
     };
     // What a process before us left unsynced is read back from memory; make it true first.
     engine.sync().map_err(|error| unreadable(dir, error))?;
@@ -84,36 +78,24 @@ fn run(committer: Committer) {
 }
 
 fn load(engine: &Engine, dir: &Path) -> Result<Spaces, StoreError> {
-    let damaged = |what: &str| StoreError::Damaged {
-        path: dir.to_path_buf(),
-        what: what.to_owned(),
-    };
+    let damaged = |what: &str| StoreError::Damaged { path: dir.to_path_buf(), what: what.to_owned() };
     let spaces = Spaces::default();
     for item in engine.meta.prefix([layout::NAME_PREFIX]) {
         let (key, value) = item.into_inner().map_err(|error| unreadable(dir, error))?;
         let name = std::str::from_utf8(key.get(1..).unwrap_or_default())
             .map_err(|_| damaged("the name of a space is not UTF-8"))?;
-        let (id, epoch) = layout::parse_name_value(&value)
-            .ok_or_else(|| damaged("the entry of a space has an unknown form"))?;
-        let reserved = number(engine, dir, &layout::reserved_key(id))?
-            .ok_or_else(|| damaged("a space has no reservation"))?;
+        let (id, epoch) =
+            layout::parse_name_value(&value).ok_or_else(|| damaged("the entry of a space has an unknown form"))?;
+        let reserved =
+            number(engine, dir, &layout::reserved_key(id))?.ok_or_else(|| damaged("a space has no reservation"))?;
         let trimmed = number(engine, dir, &layout::trimmed_key(id))?.unwrap_or(0);
-        spaces.insert(Arc::new(Space::new(
-            name.into(),
-            id,
-            epoch,
-            reserved,
-            trimmed,
-        )));
+        spaces.insert(Arc::new(Space::new(name.into(), id, epoch, reserved, trimmed)));
     }
     Ok(spaces)
 }
 
 fn number(engine: &Engine, dir: &Path, key: &[u8]) -> Result<Option<u64>, StoreError> {
-    let value = engine
-        .meta
-        .get(key)
-        .map_err(|error| unreadable(dir, error))?;
+    let value = engine.meta.get(key).map_err(|error| unreadable(dir, error))?;
     let Some(value) = value else { return Ok(None) };
     let bytes = value[..].try_into().map_err(|_| StoreError::Damaged {
         path: dir.to_path_buf(),
@@ -123,8 +105,5 @@ fn number(engine: &Engine, dir: &Path, key: &[u8]) -> Result<Option<u64>, StoreE
 }
 
 fn unreadable(dir: &Path, error: fjall::Error) -> StoreError {
-    StoreError::Damaged {
-        path: dir.to_path_buf(),
-        what: reason(error).to_string(),
-    }
+    StoreError::Damaged { path: dir.to_path_buf(), what: reason(error).to_string() }
 }

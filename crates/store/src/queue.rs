@@ -86,8 +86,7 @@ impl Queue {
             return Err(LogError::Failing("the store is closed".into()));
         }
         // An entry larger than the bound passes when nothing else waits.
-        let is_over = state.count + entry.count > self.count_max
-            || state.bytes + entry.bytes > self.bytes_max;
+        let is_over = state.count + entry.count > self.count_max || state.bytes + entry.bytes > self.bytes_max;
         if is_over && !state.entries.is_empty() && !matches!(entry.work, Work::Barrier) {
             return Err(LogError::QueueFull);
         }

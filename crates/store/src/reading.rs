@@ -11,11 +11,7 @@ use crate::record::{self, Place, Topics};
 use crate::space::Space;
 
 /// Messages at `offsets`, in ascending order, without those that are not kept.
-pub(crate) fn read(
-    engine: &Engine,
-    space: &Space,
-    offsets: &[Offset],
-) -> Result<Vec<Arc<Message>>, LogError> {
+pub(crate) fn read(engine: &Engine, space: &Space, offsets: &[Offset]) -> Result<Vec<Arc<Message>>, LogError> {
     // Neighbours share a block: in order, each block is looked up once while it is warm.
     let mut offsets = offsets.to_vec();
     offsets.sort_unstable();
@@ -32,11 +28,7 @@ pub(crate) fn read(
 }
 
 /// Visits all messages of the space, then all retained ones.
-pub(crate) fn replay(
-    engine: &Engine,
-    space: &Space,
-    visit: &mut dyn FnMut(Message, bool),
-) -> Result<(), LogError> {
+pub(crate) fn replay(engine: &Engine, space: &Space, visit: &mut dyn FnMut(Message, bool)) -> Result<(), LogError> {
     let mut topics = Topics::default();
     let prefix = space.id.to_be_bytes();
     for item in engine.log.prefix(prefix) {
@@ -46,9 +38,7 @@ pub(crate) fn replay(
     }
     for item in engine.retained.prefix(prefix) {
         let value = item.value().map_err(read_error)?;
-        let (offset, record) = value
-            .split_first_chunk()
-            .ok_or_else(|| bad_key("retained"))?;
+        let (offset, record) = value.split_first_chunk().ok_or_else(|| bad_key("retained"))?;
         let offset = u64::from_be_bytes(*offset);
         visit(decode(space, offset, record, &mut topics)?, true);
     }
@@ -56,10 +46,7 @@ pub(crate) fn replay(
 }
 
 /// All records of a table in ascending order of key.
-pub(crate) fn records(
-    engine: &Engine,
-    table: RecordTable,
-) -> Result<Vec<(Bytes, Bytes)>, LogError> {
+pub(crate) fn records(engine: &Engine, table: RecordTable) -> Result<Vec<(Bytes, Bytes)>, LogError> {
     let prefix = [layout::table_code(table)];
     engine
         .records
@@ -72,17 +59,8 @@ pub(crate) fn records(
         .collect()
 }
 
-fn decode(
-    space: &Space,
-    offset: Offset,
-    record: &[u8],
-    topics: &mut Topics,
-) -> Result<Message, LogError> {
-    let place = Place {
-        space: &space.name,
-        epoch: space.epoch,
-        offset,
-    };
+fn decode(space: &Space, offset: Offset, record: &[u8], topics: &mut Topics) -> Result<Message, LogError> {
+    let place = Place { space: &space.name, epoch: space.epoch, offset };
     record::decode(record, place, topics).map_err(|what| {
         let name = &space.name;
         LogError::Damaged(format!("message {offset} of space {name}: {what}").into())

@@ -66,11 +66,7 @@ pub(crate) fn encode(message: &Message, epoch: u64, out: &mut Vec<u8>) {
 ///
 /// # Errors
 /// Says which part is not what [`encode`] writes.
-pub(crate) fn decode(
-    record: &[u8],
-    place: Place<'_>,
-    topics: &mut Topics,
-) -> Result<Message, &'static str> {
+pub(crate) fn decode(record: &[u8], place: Place<'_>, topics: &mut Topics) -> Result<Message, &'static str> {
     let mut input = Input(record);
     if input.byte()? != VERSION {
         return Err("record of an unknown version");
@@ -84,18 +80,10 @@ pub(crate) fn decode(
     let time = input.varint()?;
     let previous = place.offset.wrapping_sub(input.varint()?);
     let topic = topics.get(input.text()?)?;
-    let epoch = if has(FLAG_EPOCH) {
-        input.fixed()?
-    } else {
-        place.epoch
-    };
+    let epoch = if has(FLAG_EPOCH) { input.fixed()? } else { place.epoch };
     let publisher = has(FLAG_PUBLISHER).then(|| input.text()).transpose()?;
     let key = has(FLAG_KEY).then(|| input.text()).transpose()?;
-    let properties = if has(FLAG_PROPERTIES) {
-        input.properties()?
-    } else {
-        Vec::new()
-    };
+    let properties = if has(FLAG_PROPERTIES) { input.properties()? } else { Vec::new() };
     Ok(Message {
         space: place.space.clone(),
         topic,
@@ -207,10 +195,7 @@ mod tests {
 
     fn messages() -> impl Strategy<Value = Message> {
         let names = ("[a-z/]{1,20}", prop::option::of(".{0,9}"));
-        let extras = (
-            prop::option::of(".{0,9}"),
-            prop::collection::vec((".{0,5}", ".{0,5}"), 0..4),
-        );
+        let extras = (prop::option::of(".{0,9}"), prop::collection::vec((".{0,5}", ".{0,5}"), 0..4));
         let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
         let rest = (1_u8..4, any::<bool>(), any::<bool>());
         let payload = prop::collection::vec(any::<u8>(), 0..300);
@@ -221,10 +206,7 @@ mod tests {
                 payload: payload.into(),
                 kind: Kind::from_code(rest.0).unwrap(),
                 publisher: publisher.map(|p| p.as_str().into()),
-                properties: properties
-                    .into_iter()
-                    .map(|(k, v)| (k.into(), v.into()))
-                    .collect(),
+                properties: properties.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
                 idempotency_key: key.map(|k| k.as_str().into()),
                 time: numbers.0,
                 epoch: if rest.1 { 7 } else { numbers.1 },

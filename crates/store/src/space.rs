@@ -23,13 +23,7 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    pub(crate) fn new(
-        name: Arc<str>,
-        id: SpaceId,
-        epoch: u64,
-        reserved: Offset,
-        trimmed: Offset,
-    ) -> Self {
+    pub(crate) fn new(name: Arc<str>, id: SpaceId, epoch: u64, reserved: Offset, trimmed: Offset) -> Self {
         Self {
             name,
             id,
@@ -85,9 +79,7 @@ impl Space {
 
 /// All spaces by name.
 #[derive(Default)]
-pub(crate) struct Spaces(
-    RwLock<hashbrown::HashMap<Arc<str>, Arc<Space>, foldhash::fast::RandomState>>,
-);
+pub(crate) struct Spaces(RwLock<hashbrown::HashMap<Arc<str>, Arc<Space>, foldhash::fast::RandomState>>);
 
 impl Spaces {
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Space>> {

@@ -44,7 +44,14 @@ impl Shard {
     }
 
     /// The page stands in the log: a task reads it.
-    fn read_page(&mut self, slot: u32, subscription: u16, space: Arc<str>, filter: fanfare_core::Filter, after: Offset) {
+    fn read_page(
+        &mut self,
+        slot: u32,
+        subscription: u16,
+        space: Arc<str>,
+        filter: fanfare_core::Filter,
+        after: Offset,
+    ) {
         if let Some(catch_up) = self.connection_mut(slot).extras().catch_ups.front_mut() {
             catch_up.is_reading = true;
         }
@@ -55,7 +62,12 @@ impl Shard {
         });
     }
 
-    pub(super) fn on_page(&mut self, connection: ConnectionId, subscription: u16, page: Result<Option<HistoryPage>, Refusal>) {
+    pub(super) fn on_page(
+        &mut self,
+        connection: ConnectionId,
+        subscription: u16,
+        page: Result<Option<HistoryPage>, Refusal>,
+    ) {
         let Some(slot) = self.find(connection) else { return };
         let front = self.connection_mut(slot).extras().catch_ups.front_mut();
         let Some(catch_up) = front.filter(|c| c.subscription == subscription && c.is_reading) else { return };

@@ -133,9 +133,11 @@ impl Shard {
         let Some(connection) = self.slots[slot as usize].connection.as_deref_mut() else { return };
         let done = match connection.backlog.as_mut() {
             Some(backlog) => backlog.write_to(&mut connection.link, &mut scratch, now),
-            None if connection.link.wants_write() => connection.link.flush().map(|()| true).or_else(|error| {
-                if error.kind() == io::ErrorKind::WouldBlock { Ok(false) } else { Err(error) }
-            }),
+            None if connection.link.wants_write() => connection
+                .link
+                .flush()
+                .map(|()| true)
+                .or_else(|error| if error.kind() == io::ErrorKind::WouldBlock { Ok(false) } else { Err(error) }),
             None => Ok(true),
         };
         self.scratch = scratch;

@@ -102,7 +102,10 @@ impl Shard {
             Sniffed::Upgrade(head, length) => self.open_websocket(slot, &head, &bytes[length..]),
             Sniffed::TooLong => {
                 gateway.metrics.limit("head_bytes");
-                self.refuse(slot, refusal(431, "head_too_large", "request line and headers are larger than limits.head_bytes", None));
+                self.refuse(
+                    slot,
+                    refusal(431, "head_too_large", "request line and headers are larger than limits.head_bytes", None),
+                );
             }
             Sniffed::Unknown => {
                 tracing::debug!(peer = %self.connection(slot).peer, "a connection spoke no known protocol");
@@ -160,10 +163,14 @@ impl Shard {
         };
         if !gateway.policy().allows_page(head) {
             gateway.metrics.limit("origin");
-            return self.refuse(slot, refusal(403, "origin", "pages from this origin are not let in; see auth.allowed_origins", None));
+            return self.refuse(
+                slot,
+                refusal(403, "origin", "pages from this origin are not let in; see auth.allowed_origins", None),
+            );
         }
         let lists = |name: &str| head.header_list(name);
-        let known: Vec<_> = ["upgrade", "connection", "sec-websocket-version", "sec-websocket-key"].map(|n| (n, lists(n))).into();
+        let known: Vec<_> =
+            ["upgrade", "connection", "sec-websocket-version", "sec-websocket-key"].map(|n| (n, lists(n))).into();
         let lookup = |name: &str| known.iter().find(|(n, _)| *n == name).and_then(|(_, v)| v.as_deref());
         let accept = match handshake::check_request(lookup) {
             Ok(accept) => accept,
@@ -192,7 +199,13 @@ impl Shard {
         let connection = self.connection_mut(slot);
         connection.door = door;
         connection.codec = Codec::WebSocket(decoder);
-        let mut upgrade = Upgrade { accept, subprotocol, extensions: deflate.map(|d| d.response_value()), session: None, early: early.to_vec() };
+        let mut upgrade = Upgrade {
+            accept,
+            subprotocol,
+            extensions: deflate.map(|d| d.response_value()),
+            session: None,
+            early: early.to_vec(),
+        };
         match self.ask_door(slot, Some(head), subprotocol) {
             Opening::Accept(session) => {
                 upgrade.session = Some(session);
@@ -240,8 +253,8 @@ impl Shard {
         let (now, interval) = (self.now, self.limits.ping_interval_ms);
         let connection = self.connection_mut(slot);
         connection.phase = Phase::Open;
-        let waited = now.saturating_sub(connection.opened_at);
-        let door = self.gateway.doors[connection.door as usize].name();
+        let (waited, door) = (now.saturating_sub(connection.opened_at), connection.door);
+        let door = self.gateway.doors[door as usize].name();
         self.gateway.metrics.observe_handshake(door, waited as f64 / 1_000.0);
         self.meter.row(&self.gateway.default_space, door).connections_opened += 1;
         // The first look comes at a random time, or connections that came together would be
@@ -308,7 +321,10 @@ impl Shard {
         if let Some(extras) = &mut connection.extras {
             extras.catch_ups.retain(|c| c.subscription != id);
         }
-        if subscription.is_live && self.roster.remove(&subscription.space, &subscription.filter, slot, id) && !is_replaced {
+        if subscription.is_live
+            && self.roster.remove(&subscription.space, &subscription.filter, slot, id)
+            && !is_replaced
+        {
             self.gateway.core.leave(&subscription.space, &subscription.filter, self.id);
         }
     }
@@ -326,10 +342,11 @@ impl Shard {
         }
         tracing::debug!(connection = ?self.id_of(slot), why = goodbye.name(), "closing");
         if goodbye == Goodbye::SlowConsumer {
+            let default_space = self.gateway.default_space.clone();
             let connection = self.connection_mut(slot);
             let door = connection.door;
             let dropped = connection.backlog.as_mut().map_or(0, |backlog| backlog.drop_messages());
-            let space = connection.subscriptions.first().map_or_else(|| self.gateway.default_space.clone(), |s| s.space.clone());
+            let space = connection.subscriptions.first().map_or(default_space, |s| s.space.clone());
             self.meter.row(&space, self.gateway.doors[door as usize].name()).dropped += dropped;
         }
         self.tell(slot, Happening::Goodbye(&goodbye));
@@ -340,7 +357,9 @@ impl Shard {
         let is_websocket = matches!(self.connection(slot).codec, Codec::WebSocket(_));
         if is_websocket {
             let reason = match &goodbye {
-                Goodbye::ProtocolError { reason, .. } | Goodbye::Session { reason, .. } | Goodbye::Kicked { reason } => reason,
+                Goodbye::ProtocolError { reason, .. }
+                | Goodbye::Session { reason, .. }
+                | Goodbye::Kicked { reason } => reason,
                 _ => "",
             };
             let code = CloseCode(goodbye.close_code());
@@ -382,7 +401,8 @@ impl Shard {
         let Some(connection) = self.slots[slot as usize].connection.as_deref() else { return };
         let was_up = connection.session.is_some() && !matches!(connection.phase, Phase::Greeting(_));
         let door = self.gateway.doors.get(connection.door as usize).map(|d| d.name());
-        let (open_ms, is_counted) = (self.now.saturating_sub(connection.opened_at), was_up && !matches!(connection.phase, Phase::Upgrading(_)));
+        let (open_ms, is_counted) =
+            (self.now.saturating_sub(connection.opened_at), was_up && !matches!(connection.phase, Phase::Upgrading(_)));
         if was_up {
             self.tell(slot, Happening::Gone);
         }
@@ -418,7 +438,9 @@ impl Shard {
 
     pub(super) fn on_due(&mut self, due: Due) {
         let Some(entry) = self.slots.get(due.slot as usize) else { return };
-        let Some(connection) = entry.connection.as_deref().filter(|_| entry.generation == due.generation) else { return };
+        let Some(connection) = entry.connection.as_deref().filter(|_| entry.generation == due.generation) else {
+            return;
+        };
         match due.what {
             DueWhat::Liveness => self.on_liveness_due(due.slot),
             DueWhat::Backlog => self.on_backlog_due(due.slot),
@@ -501,7 +523,9 @@ impl Shard {
             sent += 1;
         }
         for (door, copies, _) in self.fanout.delivered() {
-            self.meter.row(&message.space, self.gateway.doors[door as usize].name()).delivered(message.payload.len(), copies);
+            self.meter
+                .row(&message.space, self.gateway.doors[door as usize].name())
+                .delivered(message.payload.len(), copies);
         }
         sent
     }
@@ -509,7 +533,8 @@ impl Shard {
     pub(super) fn list(&self, after: Option<ConnectionId>, limit: usize) -> Vec<ConnectionSummary> {
         let from = after.map_or(0, |id| id.slot() as usize + 1);
         let entries = self.slots.iter().enumerate().skip(from);
-        let open = entries.filter_map(|(slot, e)| e.connection.as_deref().filter(|c| c.is_open()).map(|c| (slot as u32, c)));
+        let open =
+            entries.filter_map(|(slot, e)| e.connection.as_deref().filter(|c| c.is_open()).map(|c| (slot as u32, c)));
         open.take(limit).map(|(slot, connection)| self.summary(slot, connection)).collect()
     }
 
@@ -518,7 +543,7 @@ impl Shard {
         ConnectionSummary {
             id: self.id_of(slot).text(&self.gateway.node),
             door: self.gateway.doors[connection.door as usize].name(),
-            subject: connection.principal.subject.clone(),
+            subject: connection.principal.subject.as_deref().map(str::to_owned),
             peer: connection.peer,
             opened_at: connection.opened_at,
             heard_at: connection.heard_at,
@@ -546,7 +571,8 @@ impl Shard {
             drain.ended += 1;
             due.extend(drain.left.pop());
         }
-        let is_over = self.now >= drain.until + CLOSE_TIMEOUT_MS || drain.left.is_empty() && self.connections_open() == 0;
+        let is_over =
+            self.now >= drain.until + CLOSE_TIMEOUT_MS || drain.left.is_empty() && self.connections_open() == 0;
         for slot in due {
             let retry_ms = fastrand::u64(0..=self.limits.reconnect_spread_ms);
             self.endings.push((slot, self.generation_of(slot), Goodbye::ShuttingDown { retry_ms }));

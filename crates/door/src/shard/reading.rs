@@ -117,7 +117,9 @@ impl Shard {
                 Ok(text) => self.tell_open(slot, Happening::Text(text)),
                 Err(_) => tracing::error!("the codec let invalid UTF-8 through; the message is dropped"),
             },
-            Incoming::Message { kind: MessageKind::Binary, payload } => self.tell_open(slot, Happening::Binary(payload)),
+            Incoming::Message { kind: MessageKind::Binary, payload } => {
+                self.tell_open(slot, Happening::Binary(payload))
+            }
             Incoming::Ping(payload) => {
                 if self.connection(slot).is_open() {
                     let stream = crate::fanout::Framing::Stream;
@@ -151,7 +153,8 @@ impl Shard {
             return;
         }
         if rest.len() > self.limits.message_bytes {
-            let goodbye = Goodbye::ProtocolError { code: 1009, reason: "the packet is larger than limits.message_bytes".into() };
+            let goodbye =
+                Goodbye::ProtocolError { code: 1009, reason: "the packet is larger than limits.message_bytes".into() };
             self.endings.push((slot, generation, goodbye));
             return;
         }

@@ -4,22 +4,17 @@ use std::sync::Arc;
 
 use fanfare_core::{Action, Effect, Grant, Rule};
 use fanfare_identity::{
-    CACHE_ENTRIES_MAX, ConfigError, Gate, GateConfig, GrantRules, KeyAlgorithm, RULES_MAX,
-    TOKEN_BYTES_MAX, TokenError,
+    CACHE_ENTRIES_MAX, ConfigError, Gate, GateConfig, GrantRules, KeyAlgorithm, RULES_MAX, TOKEN_BYTES_MAX, TokenError,
 };
 use serde_json::{Value, json};
 
 use crate::support::{
-    NOW, NOW_S, Pair, SECRET, admitted, config, gate_of, gate_with, hs256, may, mint,
-    no_revocations, refused, signed, signed_with,
+    NOW, NOW_S, Pair, SECRET, admitted, config, gate_of, gate_with, hs256, may, mint, no_revocations, refused, signed,
+    signed_with,
 };
 
-const ALGORITHMS: [KeyAlgorithm; 4] = [
-    KeyAlgorithm::HS256,
-    KeyAlgorithm::RS256,
-    KeyAlgorithm::ES256,
-    KeyAlgorithm::EdDSA,
-];
+const ALGORITHMS: [KeyAlgorithm; 4] =
+    [KeyAlgorithm::HS256, KeyAlgorithm::RS256, KeyAlgorithm::ES256, KeyAlgorithm::EdDSA];
 
 fn claims(more: Value) -> Value {
     let mut claims = json!({ "sub": "ann", "exp": NOW_S + 60 });
@@ -88,10 +83,7 @@ fn unsigned_and_unknown_algorithms_are_refused() {
 
 #[test]
 fn the_kid_selects_among_keys() {
-    let (a, b) = (
-        Pair::secret(Some("a"), SECRET),
-        Pair::secret(Some("b"), "b".repeat(32).as_str()),
-    );
+    let (a, b) = (Pair::secret(Some("a"), SECRET), Pair::secret(Some("b"), "b".repeat(32).as_str()));
     let gate = gate_of(&[&a, &b]);
     admitted(gate.verify(&a.token("ann", &[]), NOW));
     admitted(gate.verify(&b.token("ann", &[]), NOW));
@@ -99,10 +91,7 @@ fn the_kid_selects_among_keys() {
     let token = signed(&json!({ "alg": "HS256", "kid": "b" }), &claims(json!({})));
     assert_eq!(refused(gate.verify(&token, NOW)), TokenError::Signature);
     let token = signed(&json!({ "alg": "HS256", "kid": "c" }), &claims(json!({})));
-    assert_eq!(
-        refused(gate.verify(&token, NOW)),
-        TokenError::KeyUnknown("c".into())
-    );
+    assert_eq!(refused(gate.verify(&token, NOW)), TokenError::KeyUnknown("c".into()));
     // Without a kid all keys are tried; a key without an id is tried for any kid.
     admitted(gate.verify(&signed(&hs256(), &claims(json!({}))), NOW));
     let token = signed(&json!({ "alg": "HS256", "kid": "c" }), &claims(json!({})));
@@ -113,21 +102,8 @@ fn the_kid_selects_among_keys() {
 fn texts_that_are_no_tokens_are_refused() {
     let gate = gate_with(&config());
     let good = signed(&hs256(), &claims(json!({})));
-    for text in [
-        "",
-        ".",
-        "..",
-        "a.b",
-        "a.b.c",
-        "a.b.c.d.e",
-        "ä.ö.ü",
-        &format!("{good}.x"),
-    ] {
-        assert_eq!(
-            refused(gate.verify(text, NOW)).code(),
-            "token_malformed",
-            "{text}"
-        );
+    for text in ["", ".", "..", "a.b", "a.b.c", "a.b.c.d.e", "ä.ö.ü", &format!("{good}.x")] {
+        assert_eq!(refused(gate.verify(text, NOW)).code(), "token_malformed", "{text}");
     }
     let critical = json!({ "alg": "HS256", "crit": ["b64"], "b64": false });
     let token = signed(&critical, &claims(json!({})));
@@ -159,10 +135,7 @@ fn times_are_held_against_the_given_now() {
     admitted(verify(json!({ "exp": u64::MAX }), NOW));
     admitted(verify(json!({ "exp": 1e300 }), NOW));
     for exp in [json!("soon"), json!(-1), json!(true), json!(null)] {
-        assert_eq!(
-            refused(verify(json!({ "exp": exp }), NOW)).code(),
-            "token_claims"
-        );
+        assert_eq!(refused(verify(json!({ "exp": exp }), NOW)).code(), "token_claims");
     }
 }
 
@@ -171,10 +144,7 @@ fn exp_may_be_optional_but_a_token_is_always_revocable() {
     let mut config = config();
     let token = |claims: Value| signed(&hs256(), &claims);
     let endless = token(json!({ "sub": "ann" }));
-    assert_eq!(
-        refused(gate_with(&config).verify(&endless, NOW)).code(),
-        "token_claims"
-    );
+    assert_eq!(refused(gate_with(&config).verify(&endless, NOW)).code(), "token_claims");
     config.claims.require_exp = false;
     let gate = gate_with(&config);
     assert_eq!(admitted(gate.verify(&endless, NOW)).expires_at, None);
@@ -190,9 +160,7 @@ fn issuer_and_audience_are_checked_when_configured() {
     let gate = gate_with(&config);
     let verify = |more| gate.verify(&signed(&hs256(), &claims(more)), NOW);
     admitted(verify(json!({ "iss": "https://b", "aud": "fanfare" })));
-    admitted(verify(
-        json!({ "iss": "https://a", "aud": ["x", "fanfare"] }),
-    ));
+    admitted(verify(json!({ "iss": "https://a", "aud": ["x", "fanfare"] })));
     for (more, claim) in [
         (json!({ "aud": "fanfare" }), "iss"),
         (json!({ "iss": ["https://a"], "aud": "fanfare" }), "iss"),
@@ -236,10 +204,7 @@ fn a_broken_rule_refuses_the_token_and_is_named() {
         (json!({ "fanfare": { "denny": [] } }), "fanfare.denny"),
         (json!({ "fanfare.denied": [] }), "fanfare.denied"),
         (json!({ "fanfare": ["publish:default/a"] }), "fanfare"),
-        (
-            json!({ "fanfare": { "allow": "publish:default/a" } }),
-            "fanfare.allow",
-        ),
+        (json!({ "fanfare": { "allow": "publish:default/a" } }), "fanfare.allow"),
         (json!({ "fanfare.deny": [1] }), "fanfare.deny"),
     ] {
         match verify(more) {
@@ -318,17 +283,11 @@ fn refused_tokens_are_not_remembered_and_good_ones_are_bounded() {
 
 #[test]
 fn replacing_keys_forgets_tokens_of_the_old_ones_at_once() {
-    let (old, new) = (
-        Pair::secret(None, SECRET),
-        Pair::secret(None, &"n".repeat(32)),
-    );
+    let (old, new) = (Pair::secret(None, SECRET), Pair::secret(None, &"n".repeat(32)));
     let gate = gate_of(&[&old]);
     let token = old.token("ann", &[]);
     admitted(gate.verify(&token, NOW));
-    let config = GateConfig {
-        keys: vec![new.config.clone()],
-        ..GateConfig::default()
-    };
+    let config = GateConfig { keys: vec![new.config.clone()], ..GateConfig::default() };
     gate.replace(&config).unwrap();
     assert_eq!(refused(gate.verify(&token, NOW)), TokenError::Signature);
     admitted(gate.verify(&new.token("ann", &[]), NOW));

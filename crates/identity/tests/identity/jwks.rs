@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use fanfare_identity::{Gate, GateConfig, JwksConfig, KeyAlgorithm, TokenError, Verdict};
 
-use crate::support::{
-    KeyServer, NOW, Pair, SECRET, admitted, eventually, gate_with, no_revocations, refused,
-};
+use crate::support::{KeyServer, NOW, Pair, SECRET, admitted, eventually, gate_with, no_revocations, refused};
 
 fn pair(id: &str) -> Pair {
     Pair::generate(Some(id), KeyAlgorithm::EdDSA)
@@ -19,20 +17,13 @@ fn gate_at(server: &KeyServer) -> Gate {
 }
 
 fn config_at(server: &KeyServer) -> GateConfig {
-    GateConfig {
-        jwks: vec![JwksConfig::new(&server.url)],
-        ..GateConfig::default()
-    }
+    GateConfig { jwks: vec![JwksConfig::new(&server.url)], ..GateConfig::default() }
 }
 
 #[tokio::test]
 async fn keys_of_every_public_algorithm_are_fetched_when_a_token_needs_them() {
-    let pairs = [
-        KeyAlgorithm::RS256,
-        KeyAlgorithm::ES256,
-        KeyAlgorithm::EdDSA,
-    ]
-    .map(|algorithm| Pair::generate(Some(algorithm.name()), algorithm));
+    let pairs = [KeyAlgorithm::RS256, KeyAlgorithm::ES256, KeyAlgorithm::EdDSA]
+        .map(|algorithm| Pair::generate(Some(algorithm.name()), algorithm));
     let server = KeyServer::start(&pairs.each_ref()).await;
     let gate = gate_at(&server);
     let first = pairs[0].token("ann", &[]);
@@ -57,13 +48,8 @@ async fn rotated_keys_are_found_and_old_ones_dropped() {
     // A remembered token costs no fetch.
     admitted(gate.verify(&old_token, NOW + 30_000));
     let new_token = new.token("ann", &[]);
-    assert!(matches!(
-        gate.verify(&new_token, NOW + 30_000),
-        Verdict::NeedsKeys
-    ));
-    gate.verify_with_fetch(&new_token, NOW + 30_000)
-        .await
-        .unwrap();
+    assert!(matches!(gate.verify(&new_token, NOW + 30_000), Verdict::NeedsKeys));
+    gate.verify_with_fetch(&new_token, NOW + 30_000).await.unwrap();
     // The memory went with the key.
     let error = refused(gate.verify(&old_token, NOW + 30_001));
     assert_eq!(error, TokenError::KeyUnknown("old".into()));
@@ -90,15 +76,9 @@ async fn unknown_keys_cause_one_fetch_in_thirty_seconds() {
     assert_eq!((server.hits(), gate.cached_tokens()), (2, 1));
     // Neither a bad signature under a known id nor HS256 is a reason to fetch.
     let impostor = Pair::generate(Some("known"), KeyAlgorithm::EdDSA).token("ann", &[]);
-    assert_eq!(
-        refused(gate.verify(&impostor, later + 60_000)),
-        TokenError::Signature
-    );
+    assert_eq!(refused(gate.verify(&impostor, later + 60_000)), TokenError::Signature);
     let shared = Pair::secret(Some("x"), SECRET).token("ann", &[]);
-    assert_eq!(
-        refused(gate.verify(&shared, later + 60_000)).code(),
-        "token_algorithm"
-    );
+    assert_eq!(refused(gate.verify(&shared, later + 60_000)).code(), "token_algorithm");
     assert_eq!(server.hits(), 2);
 }
 
@@ -119,10 +99,7 @@ async fn a_herd_shares_one_fetch() {
             })
         })
         .collect();
-    eventually("all ask", || {
-        started.load(Ordering::SeqCst) == 50 && server.hits() == 1
-    })
-    .await;
+    eventually("all ask", || started.load(Ordering::SeqCst) == 50 && server.hits() == 1).await;
     // One of them leaves; the fetch goes on for the others.
     herd[0].abort();
     server.is_held.send(false).unwrap();
@@ -139,16 +116,10 @@ async fn old_keys_stay_while_the_server_fails() {
     let mut config = config_at(&server);
     config.jwks[0].refetch_interval_ms = 10_000;
     let gate = gate_with(&config);
-    gate.verify_with_fetch(&known.token("ann", &[]), NOW)
-        .await
-        .unwrap();
+    gate.verify_with_fetch(&known.token("ann", &[]), NOW).await.unwrap();
     let token = new.token("ann", &[]);
     let oversized = format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(300 * 1024));
-    let answers = [
-        (500, String::new()),
-        (200, "<html>".into()),
-        (200, oversized),
-    ];
+    let answers = [(500, String::new()), (200, "<html>".into()), (200, oversized)];
     for (number, (status, body)) in answers.into_iter().enumerate() {
         server.answer(status, body);
         let now = NOW + 10_000 * (number as u64 + 1);
@@ -174,10 +145,7 @@ async fn a_server_that_does_not_answer_is_given_up() {
     let error = gate.verify_with_fetch(&token, NOW).await.unwrap_err();
     assert_eq!(error, TokenError::KeysUnavailable);
     // Without any keys the next attempt may come after a second.
-    assert_eq!(
-        refused(gate.verify(&token, NOW + 999)),
-        TokenError::KeysUnavailable
-    );
+    assert_eq!(refused(gate.verify(&token, NOW + 999)), TokenError::KeysUnavailable);
     server.is_held.send(false).unwrap();
     gate.verify_with_fetch(&token, NOW + 1_000).await.unwrap();
 }

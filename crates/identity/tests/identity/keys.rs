@@ -3,18 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use fanfare_identity::{
-    CANDIDATES_MAX, ConfigError, KeyAlgorithm, KeyConfig, KeyMaterial, Keys, SigningKey,
-    SigningKeyConfig, SigningMaterial,
+    CANDIDATES_MAX, ConfigError, KeyAlgorithm, KeyConfig, KeyMaterial, Keys, SigningKey, SigningKeyConfig,
+    SigningMaterial,
 };
 
 use crate::support::{NOW, Pair, SECRET, admitted, gate_with};
 
 fn key(id: Option<&str>, algorithm: KeyAlgorithm, material: KeyMaterial) -> KeyConfig {
-    KeyConfig {
-        id: id.map(str::to_owned),
-        algorithm,
-        material,
-    }
+    KeyConfig { id: id.map(str::to_owned), algorithm, material }
 }
 
 fn error(config: KeyConfig) -> ConfigError {
@@ -27,10 +23,7 @@ fn a_short_secret_is_refused_without_being_shown() {
     let config = key(None, KeyAlgorithm::HS256, KeyMaterial::Secret(short.into()));
     assert!(!format!("{config:?}").contains("hunter2"));
     let error = error(config);
-    let expected = ConfigError::SecretTooShort {
-        key: "number 1".into(),
-        bytes: 31,
-    };
+    let expected = ConfigError::SecretTooShort { key: "number 1".into(), bytes: 31 };
     assert_eq!(error, expected);
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
@@ -65,25 +58,14 @@ fn secrets_are_read_from_either_base64() {
 fn material_and_algorithm_must_fit() {
     let secret = KeyMaterial::Secret(SECRET.into());
     let mismatch = error(key(None, KeyAlgorithm::RS256, secret));
-    assert!(
-        mismatch.to_string().contains("public_key_pem"),
-        "{mismatch}"
-    );
+    assert!(mismatch.to_string().contains("public_key_pem"), "{mismatch}");
     let pem = |algorithm| match Pair::generate(None, algorithm).config.material {
         KeyMaterial::PublicKeyPem(pem) => pem,
         other => panic!("{other:?}"),
     };
-    let mismatch = error(key(
-        None,
-        KeyAlgorithm::HS256,
-        KeyMaterial::PublicKeyPem(pem(KeyAlgorithm::ES256)),
-    ));
+    let mismatch = error(key(None, KeyAlgorithm::HS256, KeyMaterial::PublicKeyPem(pem(KeyAlgorithm::ES256))));
     assert!(mismatch.to_string().contains("secret_base64"), "{mismatch}");
-    let algorithms = [
-        KeyAlgorithm::RS256,
-        KeyAlgorithm::ES256,
-        KeyAlgorithm::EdDSA,
-    ];
+    let algorithms = [KeyAlgorithm::RS256, KeyAlgorithm::ES256, KeyAlgorithm::EdDSA];
     for found in algorithms {
         let pem = pem(found);
         for wanted in algorithms {
@@ -123,10 +105,7 @@ fn a_private_key_of_openssl_signs() {
     assert!(!format!("{config:?} {signing:?}").contains(&body));
     let mut wrong = config;
     wrong.algorithm = KeyAlgorithm::RS256;
-    assert!(matches!(
-        SigningKey::new(&wrong),
-        Err(ConfigError::Pem { .. })
-    ));
+    assert!(matches!(SigningKey::new(&wrong), Err(ConfigError::Pem { .. })));
 }
 
 #[test]

@@ -1,10 +1,6 @@
 //! What the gate lets in and what it refuses, told from outside. Time is always handed in.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests fail as tests do"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod figures;
 mod gate;

@@ -6,12 +6,7 @@ use serde_json::json;
 use crate::support::{NOW, Pair, SECRET, admitted, config, gate_with, refused};
 
 fn request() -> MintRequest {
-    MintRequest {
-        sub: Some("ann".into()),
-        ttl_ms: 1_500,
-        issued_at: NOW + 700,
-        ..MintRequest::default()
-    }
+    MintRequest { sub: Some("ann".into()), ttl_ms: 1_500, issued_at: NOW + 700, ..MintRequest::default() }
 }
 
 #[test]
@@ -22,19 +17,13 @@ fn further_claims_travel_and_ids_differ() {
     config.claims.leeway_ms = 0;
     let gate = gate_with(&config);
     let mut request = request();
-    assert_eq!(
-        refused(gate.verify(&mint(&key, &request).unwrap(), NOW)).code(),
-        "token_claims"
-    );
+    assert_eq!(refused(gate.verify(&mint(&key, &request).unwrap(), NOW)).code(), "token_claims");
     request.extra.insert("aud".into(), json!(["fanfare"]));
     let first = admitted(gate.verify(&mint(&key, &request).unwrap(), NOW));
     let second = admitted(gate.verify(&mint(&key, &request).unwrap(), NOW));
     assert_ne!(first.token_id, second.token_id);
     // Whole seconds: issued at rounded down, the end rounded up.
-    assert_eq!(
-        (first.issued_at, first.expires_at),
-        (Some(NOW), Some(NOW + 3_000))
-    );
+    assert_eq!((first.issued_at, first.expires_at), (Some(NOW), Some(NOW + 3_000)));
     request.jti = Some("mine".into());
     let named = admitted(gate.verify(&mint(&key, &request).unwrap(), NOW));
     assert_eq!(named.token_id.as_deref(), Some("mine"));
@@ -46,10 +35,7 @@ fn what_a_gate_would_refuse_is_not_minted() {
     let mut broken = request();
     broken.deny = vec!["publish".into()];
     let error = mint(&key, &broken).unwrap_err();
-    assert!(
-        matches!(&error, MintError::Refused(TokenError::Rule { .. })),
-        "{error}"
-    );
+    assert!(matches!(&error, MintError::Refused(TokenError::Rule { .. })), "{error}");
     assert!(error.to_string().contains("\"publish\""));
 
     let mut empty = request();
@@ -68,8 +54,5 @@ fn what_a_gate_would_refuse_is_not_minted() {
 
     let mut huge = request();
     huge.extra.insert("x".into(), json!("x".repeat(20_000)));
-    assert!(matches!(
-        mint(&key, &huge),
-        Err(MintError::Refused(TokenError::TooLarge { .. }))
-    ));
+    assert!(matches!(mint(&key, &huge), Err(MintError::Refused(TokenError::TooLarge { .. }))));
 }

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_core::{
-    Action, Done, Log, LogBatch, LogError, MemoryLog, Message, Millis, Offset, Principal,
-    RecordTable, RecoveredSpace, TopicName,
+    Action, Done, Log, LogBatch, LogError, MemoryLog, Message, Millis, Offset, Principal, RecordTable, RecoveredSpace,
+    TopicName,
 };
 use fanfare_identity::{
-    Gate, GateConfig, KeyAlgorithm, KeyConfig, KeyMaterial, MintRequest, Revocations, SigningKey,
-    SigningKeyConfig, SigningMaterial, TokenError, Verdict,
+    Gate, GateConfig, KeyAlgorithm, KeyConfig, KeyMaterial, MintRequest, Revocations, SigningKey, SigningKeyConfig,
+    SigningMaterial, TokenError, Verdict,
 };
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -73,20 +73,8 @@ impl Pair {
         jwk: Value,
     ) -> Self {
         let id = id.map(str::to_owned);
-        let signing = SigningKeyConfig {
-            id: id.clone(),
-            algorithm,
-            material: signing,
-        };
-        Self {
-            config: KeyConfig {
-                id,
-                algorithm,
-                material,
-            },
-            signing: SigningKey::new(&signing).unwrap(),
-            jwk,
-        }
+        let signing = SigningKeyConfig { id: id.clone(), algorithm, material: signing };
+        Self { config: KeyConfig { id, algorithm, material }, signing: SigningKey::new(&signing).unwrap(), jwk }
     }
 
     /// A token of `sub` with rules, good for a minute.
@@ -156,10 +144,7 @@ pub(crate) fn no_revocations() -> Arc<Revocations> {
 }
 
 pub(crate) fn gate_of(pairs: &[&Pair]) -> Gate {
-    gate_with(&GateConfig {
-        keys: pairs.iter().map(|pair| pair.config.clone()).collect(),
-        ..GateConfig::default()
-    })
+    gate_with(&GateConfig { keys: pairs.iter().map(|pair| pair.config.clone()).collect(), ..GateConfig::default() })
 }
 
 pub(crate) fn gate_with(config: &GateConfig) -> Gate {
@@ -168,10 +153,7 @@ pub(crate) fn gate_with(config: &GateConfig) -> Gate {
 
 /// A configuration with [`SECRET`] as its key.
 pub(crate) fn config() -> GateConfig {
-    GateConfig {
-        keys: vec![Pair::secret(None, SECRET).config],
-        ..GateConfig::default()
-    }
+    GateConfig { keys: vec![Pair::secret(None, SECRET).config], ..GateConfig::default() }
 }
 
 #[track_caller]
@@ -264,10 +246,7 @@ impl Log for FakeLog {
 
     fn records(&self, _table: RecordTable) -> Result<Vec<(Bytes, Bytes)>, LogError> {
         let records = self.records.lock();
-        Ok(records
-            .iter()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect())
+        Ok(records.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 
     fn flush(&self) -> Result<(), LogError> {

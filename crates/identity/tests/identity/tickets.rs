@@ -8,11 +8,7 @@ use fanfare_identity::{Revocation, TICKET_TTL_MS, Tickets};
 use crate::support::{NOW, no_revocations};
 
 fn ann() -> Arc<Principal> {
-    Arc::new(Principal {
-        subject: Some("ann".into()),
-        expires_at: Some(NOW + 60_000),
-        ..Principal::default()
-    })
+    Arc::new(Principal { subject: Some("ann".into()), expires_at: Some(NOW + 60_000), ..Principal::default() })
 }
 
 #[test]
@@ -39,10 +35,7 @@ fn a_ticket_is_worth_no_more_than_its_principal() {
     let ticket = tickets.issue(Arc::new(brief), NOW).unwrap();
     assert_eq!(tickets.redeem(&ticket, NOW + 10), None);
     let ticket = tickets.issue(ann(), NOW).unwrap();
-    let ban = Revocation::Subject {
-        subject: "ann".into(),
-        issued_before: None,
-    };
+    let ban = Revocation::Subject { subject: "ann".into(), issued_before: None };
     revocations.revoke(ban, None, NOW, None).unwrap();
     assert_eq!(tickets.redeem(&ticket, NOW + 1), None);
 }

@@ -22,17 +22,11 @@ fn what_was_appended_is_there_after_a_restart() {
     }
     log.close().unwrap();
     let (log, report) = open(dir.path());
-    assert_eq!(
-        (report.is_new, report.spaces, report.cut_bytes),
-        (false, 1, 0)
-    );
+    assert_eq!((report.is_new, report.spaces, report.cut_bytes), (false, 1, 0));
     let again = enter(&log, "a");
     assert_eq!((again.epoch, again.next_offset), (space.epoch, 21));
     let (found, retained) = replay(&log, "a");
-    assert_eq!(
-        found.iter().collect::<Vec<_>>(),
-        messages.iter().map(|m| &**m).collect::<Vec<_>>()
-    );
+    assert_eq!(found.iter().collect::<Vec<_>>(), messages.iter().map(|m| &**m).collect::<Vec<_>>());
     assert!(retained.is_empty());
     let read = log.read("a", &[7, 3, 99, 3]).unwrap();
     assert_eq!(read, [messages[2].clone(), messages[6].clone()]);
@@ -63,10 +57,7 @@ fn a_batch_trims_and_retains_with_its_messages() {
     let space = enter(&log, "a");
     let first = message(&space, 1, 9);
     let mut one = batch(vec![first.clone(), message(&space, 2, 9)]);
-    one.retained = vec![
-        (topic("x"), Some(first.clone())),
-        (topic("y"), Some(first.clone())),
-    ];
+    one.retained = vec![(topic("x"), Some(first.clone())), (topic("y"), Some(first.clone()))];
     log.append(one).unwrap();
     // In the same commit: trims what it has just added, clears and sets what is retained.
     let second = message(&space, 3, 9);
@@ -100,13 +91,7 @@ fn records_are_set_removed_and_listed_in_order() {
     put(b"b", None);
     let (tx, rx) = sync_channel(1);
     let done = Box::new(move |answer| tx.send(answer).unwrap());
-    log.put_record(
-        RecordTable::Usage,
-        b"b",
-        Some(Bytes::from_static(b"9")),
-        Some(done),
-    )
-    .unwrap();
+    log.put_record(RecordTable::Usage, b"b", Some(Bytes::from_static(b"9")), Some(done)).unwrap();
     assert_eq!(rx.recv_timeout(DEADLINE).unwrap(), Ok(()));
     let expected = [("a".into(), "1".into()), ("c".into(), "3".into())];
     assert_eq!(log.records(RecordTable::Node).unwrap(), expected);
@@ -137,11 +122,8 @@ fn whoever_waits_is_told_in_order() {
 #[test]
 fn a_full_queue_refuses_and_keeps_what_it_took() {
     let dir = tempfile::tempdir().unwrap();
-    let options = StoreOptions {
-        queue_count_max: 10,
-        gather_interval: Duration::from_secs(3_600),
-        ..StoreOptions::default()
-    };
+    let options =
+        StoreOptions { queue_count_max: 10, gather_interval: Duration::from_secs(3_600), ..StoreOptions::default() };
     let (log, _) = open_with(dir.path(), options);
     let space = enter(&log, "a");
     for offset in 1..=10 {
@@ -160,9 +142,7 @@ fn a_batch_nobody_waits_for_is_committed_all_the_same() {
     let (log, _) = open(dir.path());
     let space = enter(&log, "a");
     log.append(batch(vec![message(&space, 1, 9)])).unwrap();
-    wait_until("it can be read", || {
-        !log.read("a", &[1]).unwrap().is_empty()
-    });
+    wait_until("it can be read", || !log.read("a", &[1]).unwrap().is_empty());
 }
 
 #[test]
@@ -189,10 +169,7 @@ fn a_closed_store_and_an_unopened_space_refuse() {
     let dir = tempfile::tempdir().unwrap();
     let (log, _) = open(dir.path());
     let space = enter(&log, "a");
-    let stray = LogBatch {
-        space: "b".into(),
-        ..LogBatch::default()
-    };
+    let stray = LogBatch { space: "b".into(), ..LogBatch::default() };
     assert!(matches!(log.append(stray), Err(LogError::Failing(_))));
     log.close().unwrap();
     log.close().unwrap();

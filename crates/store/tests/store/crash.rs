@@ -20,10 +20,7 @@ const IN_FLIGHT_MAX: usize = 500;
 
 /// Tables and rotations within a second of messages.
 fn options() -> StoreOptions {
-    StoreOptions {
-        memtable_bytes: 512 << 10,
-        ..StoreOptions::default()
-    }
+    StoreOptions { memtable_bytes: 512 << 10, ..StoreOptions::default() }
 }
 
 /// Not a test of its own: appends until killed, printing what it hands out and what is told done.
@@ -36,9 +33,7 @@ fn victim() {
     let space = enter(&log, "a");
     let say = |word: &str, offset: Offset| {
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{word} {offset}")
-            .and_then(|()| out.flush())
-            .unwrap();
+        writeln!(out, "{word} {offset}").and_then(|()| out.flush()).unwrap();
     };
     let (tx, rx) = sync_channel(IN_FLIGHT_MAX);
     let rx = Arc::new(Mutex::new(rx));
@@ -62,12 +57,7 @@ fn victim() {
 
 fn run_and_kill(dir: &Path, after: Duration) -> (Vec<Offset>, Vec<Offset>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "crash::victim",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["--exact", "crash::victim", "--nocapture", "--test-threads=1"])
         .env(DIR, dir)
         .stdout(Stdio::piped())
         .spawn()
@@ -108,18 +98,13 @@ fn nothing_acknowledged_is_lost_by_a_kill() {
         let (messages, _) = replay(&log, "a");
         let found = offsets(&messages);
         assert!(found.is_sorted_by(|a, b| a < b));
-        let lost = acknowledged
-            .iter()
-            .find(|offset| found.binary_search(offset).is_err());
+        let lost = acknowledged.iter().find(|offset| found.binary_search(offset).is_err());
         assert_eq!(lost, None, "round {round}: {report:?}");
         for message in &messages {
             let expected = format!("{}:", message.offset);
             assert!(message.payload.starts_with(expected.as_bytes()));
         }
-        println!(
-            "round {round}: {} acknowledged, {report:?}",
-            acknowledged.len()
-        );
+        println!("round {round}: {} acknowledged, {report:?}", acknowledged.len());
         // What closing writes would hide a crash from the next round.
         let crashed = tempfile::tempdir().unwrap();
         copy(dir.path(), crashed.path());

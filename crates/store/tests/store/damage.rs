@@ -44,10 +44,7 @@ static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
     // The directory as a crash would leave it, before closing writes more.
     let copied = tempfile::tempdir().unwrap();
     copy(dir.path(), copied.path());
-    Written {
-        dir: copied,
-        batches,
-    }
+    Written { dir: copied, batches }
 });
 
 impl Written {
@@ -76,11 +73,7 @@ impl Written {
 }
 
 fn edit(dir: &Path) -> File {
-    File::options()
-        .read(true)
-        .write(true)
-        .open(journal(dir))
-        .unwrap()
+    File::options().read(true).write(true).open(journal(dir)).unwrap()
 }
 
 /// Exactly the batches before the cut are there, the rest is reported, and the store goes on.
@@ -94,12 +87,7 @@ fn check_cut(cut: u64, zeros: u64) {
     let (messages, retained) = replay(&log, SPACE);
     assert_eq!(offsets(&messages), expected, "cut at {cut}");
     assert_eq!(offsets(&retained).first(), expected.last(), "cut at {cut}");
-    let end = WRITTEN
-        .batches
-        .iter()
-        .map(|(end, _)| *end)
-        .filter(|end| *end <= cut)
-        .max();
+    let end = WRITTEN.batches.iter().map(|(end, _)| *end).filter(|end| *end <= cut).max();
     if let Some(end) = end {
         assert!(report.cut_bytes <= cut - end, "cut at {cut}");
         assert_eq!(report.cut_bytes > 0, report.cut_file.is_some());
@@ -132,11 +120,7 @@ fn check_flip(at: u64, bit: u8) {
         Ok((log, report)) => {
             assert_eq!(report.cut_bytes, 0, "bit {bit} of byte {at}");
             let expected = WRITTEN.before(u64::MAX);
-            assert_eq!(
-                offsets(&replay(&log, SPACE).0),
-                expected,
-                "bit {bit} of byte {at}"
-            );
+            assert_eq!(offsets(&replay(&log, SPACE).0), expected, "bit {bit} of byte {at}");
         }
     }
 }
@@ -194,10 +178,7 @@ fn a_hole_below_something_synced_is_damage() {
         panic!("a store with a hole was opened");
     };
     let text = error.to_string();
-    assert!(
-        text.contains(journal(dir.path()).to_str().unwrap()),
-        "{text}"
-    );
+    assert!(text.contains(journal(dir.path()).to_str().unwrap()), "{text}");
     assert!(text.contains("on disk before"), "{text}");
 }
 
@@ -205,10 +186,7 @@ fn a_hole_below_something_synced_is_damage() {
 fn a_hole_in_the_last_commit_is_a_torn_write() {
     let dir = zero_sector_in(11);
     let (log, report) = open(dir.path());
-    assert_eq!(
-        offsets(&replay(&log, SPACE).0),
-        WRITTEN.before(WRITTEN.batches[10].0)
-    );
+    assert_eq!(offsets(&replay(&log, SPACE).0), WRITTEN.before(WRITTEN.batches[10].0));
     assert_eq!(report.cut_bytes, WRITTEN.len() - WRITTEN.batches[10].0);
 }
 

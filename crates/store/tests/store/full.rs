@@ -23,10 +23,7 @@ impl Disk {
             return Err(Skipped("mounting a small disk needs root"));
         }
         let dir = tempfile::tempdir().unwrap();
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", size, "fanfare-test"])
-            .arg(dir.path())
-            .status();
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", size, "fanfare-test"]).arg(dir.path()).status();
         match status {
             Ok(status) if status.success() => Ok(Self(dir)),
             _ => Err(Skipped("this system does not let us mount")),
@@ -63,10 +60,7 @@ impl Drop for Disk {
 }
 
 fn is_root() -> bool {
-    Command::new("id")
-        .arg("-u")
-        .output()
-        .is_ok_and(|id| id.stdout == b"0\n")
+    Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n")
 }
 
 fn check(left: usize, options: StoreOptions) -> Result<(), Skipped> {
@@ -88,9 +82,7 @@ fn check(left: usize, options: StoreOptions) -> Result<(), Skipped> {
         offset += 1;
         let is_full = |error: &LogError| matches!(error, LogError::Failing(why) if why.contains("No space left"));
         assert!(matches!(failure, LogError::Failing(_)), "{failure}");
-        wait_until("the reason is known", || {
-            log.failure().as_ref().is_some_and(is_full)
-        });
+        wait_until("the reason is known", || log.failure().as_ref().is_some_and(is_full));
         let refused = log.append(batch(vec![message(&space, offset, 9)]));
         assert!(is_full(&refused.unwrap_err()) && log.flush().is_err());
         fs::remove_file(ballast).unwrap();
@@ -104,10 +96,7 @@ fn check(left: usize, options: StoreOptions) -> Result<(), Skipped> {
     let (log, report) = open_with(&dir, options);
     let found = offsets(&replay(&log, "a").0);
     assert_eq!(report.cut_bytes, 0);
-    let lost: Vec<_> = acknowledged
-        .iter()
-        .filter(|offset| !found.contains(offset))
-        .collect();
+    let lost: Vec<_> = acknowledged.iter().filter(|offset| !found.contains(offset)).collect();
     assert!(lost.is_empty(), "{lost:?}");
     assert!(enter(&log, "a").next_offset >= offset);
     Ok(())
@@ -120,11 +109,7 @@ fn report(outcome: Result<(), Skipped>) {
 }
 
 fn options(memtable_bytes: u64) -> StoreOptions {
-    StoreOptions {
-        memtable_bytes,
-        retry_interval: Duration::from_millis(50),
-        ..StoreOptions::default()
-    }
+    StoreOptions { memtable_bytes, retry_interval: Duration::from_millis(50), ..StoreOptions::default() }
 }
 
 #[test]

@@ -1,11 +1,6 @@
 //! The store from outside: the contract of the port, crashes, damage, full disks.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "helpers of tests, outside #[test]"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests, outside #[test]")]
 
 mod contract;
 mod crash;

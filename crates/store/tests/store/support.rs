@@ -48,19 +48,13 @@ pub(crate) fn message(space: &RecoveredSpace, offset: Offset, bytes: usize) -> A
 }
 
 pub(crate) fn batch(messages: Vec<Arc<Message>>) -> LogBatch {
-    LogBatch {
-        space: messages[0].space.clone(),
-        messages,
-        ..LogBatch::default()
-    }
+    LogBatch { space: messages[0].space.clone(), messages, ..LogBatch::default() }
 }
 
 /// Sets `done`; the receiver hears of it.
 pub(crate) fn awaited(mut batch: LogBatch) -> (LogBatch, Receiver<Result<(), LogError>>) {
     let (tx, rx) = sync_channel(1);
-    batch.done = Some(Box::new(move |answer| {
-        tx.send(answer).expect("somebody waits")
-    }));
+    batch.done = Some(Box::new(move |answer| tx.send(answer).expect("somebody waits")));
     (batch, rx)
 }
 
@@ -74,12 +68,7 @@ pub(crate) fn append_and_wait(log: &EmbeddedLog, batch: LogBatch) -> Result<(), 
 pub(crate) fn replay(log: &EmbeddedLog, space: &str) -> (Vec<Message>, Vec<Message>) {
     let (mut messages, mut retained) = (Vec::new(), Vec::new());
     log.replay(space, &mut |message, is_retained| {
-        if is_retained {
-            &mut retained
-        } else {
-            &mut messages
-        }
-        .push(message);
+        if is_retained { &mut retained } else { &mut messages }.push(message);
     })
     .expect("replay");
     (messages, retained)
@@ -115,8 +104,5 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 pub(crate) fn journal(dir: &Path) -> PathBuf {
     let entries = fs::read_dir(dir.join("store")).unwrap();
     let journals = entries.map(|entry| entry.unwrap().path());
-    journals
-        .filter(|path| path.extension().is_some_and(|end| end == "jnl"))
-        .max()
-        .unwrap()
+    journals.filter(|path| path.extension().is_some_and(|end| end == "jnl")).max().unwrap()
 }
