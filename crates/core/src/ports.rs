@@ -160,12 +160,7 @@ impl Log for MemoryLog {
     }
 
     fn open_space(&self, name: &Arc<str>) -> Result<RecoveredSpace, LogError> {
-        Ok(RecoveredSpace {
-            name: name.clone(),
-            epoch: self.epoch,
-            next_offset: 1,
-            trimmed_through: 0,
-        })
+        Ok(RecoveredSpace { name: name.clone(), epoch: self.epoch, next_offset: 1, trimmed_through: 0 })
     }
 
     fn spaces(&self) -> Result<Vec<Arc<str>>, LogError> {
