@@ -88,11 +88,7 @@ impl ServeArgs {
     /// All mistakes of all of them.
     pub fn load(self) -> Result<Config, ConfigError> {
         let flags = self.flags();
-        Config::load(Sources {
-            file: self.config,
-            flags,
-            ..Sources::from_environment()
-        })
+        Config::load(Sources { file: self.config, flags, ..Sources::from_environment() })
     }
 
     fn flags(&self) -> Vec<Flag> {
@@ -102,20 +98,14 @@ impl ServeArgs {
             ("--listen", "listen", list(&self.listen)),
             ("--mqtt-listen", "mqtt_listen", list(&self.mqtt_listen)),
             ("--data", "data", text(&self.data)),
-            (
-                "--in-memory",
-                "in_memory",
-                self.in_memory.then(|| true.into()),
-            ),
+            ("--in-memory", "in_memory", self.in_memory.then(|| true.into())),
             ("--shards", "shards", self.shards.map(Into::into)),
             ("--tls-cert", "tls.cert", text(&self.tls_cert)),
             ("--tls-key", "tls.key", text(&self.tls_key)),
             ("--app", "app", text(&self.app)),
             ("--log-format", "log.format", text(&self.log_format)),
         ];
-        let flags = given
-            .into_iter()
-            .filter_map(|(name, key, value)| value.map(|value| Flag { name, key, value }));
+        let flags = given.into_iter().filter_map(|(name, key, value)| value.map(|value| Flag { name, key, value }));
         flags.collect()
     }
 }

@@ -7,6 +7,7 @@
 
 mod accept;
 mod environment;
+mod identity;
 mod keys;
 mod layers;
 mod mistake;
@@ -15,7 +16,6 @@ mod network;
 mod reference;
 mod rules;
 mod schema;
-mod secret;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -25,15 +25,14 @@ use std::path::{Path, PathBuf};
 use fanfare_core::{CoreLimits, HistorySettings, SpaceSettings};
 use layers::Layers;
 
+pub use fanfare_identity::Secret;
 pub use keys::{
-    Algorithm, Auth, Config, History, Limits, Log, LogFormat, LogLevel, Otlp, SigningKey,
-    SlowConsumer, Space, Tls, Websocket,
+    Auth, Config, History, Limits, Log, LogFormat, LogLevel, Otlp, SigningKey, SlowConsumer, Space, Tls, Websocket,
 };
 pub use mistake::{ConfigError, Mistake, Origin, Problem};
 pub use nearest::nearest;
 pub use network::{Network, NetworkError};
 pub use reference::reference;
-pub use secret::Secret;
 
 /// The file that counts when none is named.
 pub const DEFAULT_FILE: &str = "fanfare.toml";
@@ -68,10 +67,7 @@ impl Sources {
             let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
             (text(name), text(value))
         });
-        Self {
-            variables: variables.collect(),
-            ..Self::default()
-        }
+        Self { variables: variables.collect(), ..Self::default() }
     }
 }
 
@@ -136,35 +132,6 @@ impl Config {
 
     /// The bounds of the core.
     pub fn core_limits(&self) -> CoreLimits {
-        CoreLimits {
-            spaces_max: self.limits.spaces,
-            ..CoreLimits::default()
-        }
-    }
-}
-
-impl SigningKey {
-    /// The shared secret, from the configuration or its file.
-    ///
-    /// # Errors
-    /// The file cannot be read, or the key has none.
-    pub fn shared_secret(&self) -> std::io::Result<Secret> {
-        match (&self.secret, &self.secret_file) {
-            (Some(secret), _) => Ok(secret.clone()),
-            (None, Some(file)) => Ok(Secret::new(std::fs::read_to_string(file)?.trim())),
-            (None, None) => Err(std::io::Error::other("the key has no shared secret")),
-        }
-    }
-
-    /// The public key as PEM, from the configuration or its file.
-    ///
-    /// # Errors
-    /// The file cannot be read, or the key has none.
-    pub fn public_pem(&self) -> std::io::Result<String> {
-        match (&self.public_key, &self.public_key_file) {
-            (Some(pem), _) => Ok(pem.clone()),
-            (None, Some(file)) => std::fs::read_to_string(file),
-            (None, None) => Err(std::io::Error::other("the key has no public key")),
-        }
+        CoreLimits { spaces_max: self.limits.spaces, ..CoreLimits::default() }
     }
 }

@@ -32,13 +32,10 @@ fn parse(text: &str) -> io::Result<Secret> {
     let key = text.trim();
     let is_key = key.len() == 2 * KEY_BYTES && key.bytes().all(|byte| byte.is_ascii_hexdigit());
     match is_key {
-        true => Ok(Secret::new(key)),
+        true => Ok(Secret::from(key)),
         false => Err(io::Error::new(
             ErrorKind::InvalidData,
-            format!(
-                "expected {} hexadecimal digits; remove the file to get a new key",
-                2 * KEY_BYTES
-            ),
+            format!("expected {} hexadecimal digits; remove the file to get a new key", 2 * KEY_BYTES),
         )),
     }
 }
@@ -52,7 +49,7 @@ fn create(data: &Path, file: &Path) -> io::Result<Secret> {
     let written = write_aside(&aside, &key).and_then(|()| fs::hard_link(&aside, file));
     let removed = fs::remove_file(&aside);
     match written {
-        Ok(()) => removed.map(|()| Secret::new(key)),
+        Ok(()) => removed.map(|()| Secret::from(key)),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => parse(&fs::read_to_string(file)?),
         Err(error) => Err(error),
     }
@@ -84,7 +81,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("new/data");
         let first = read_or_create(&data).unwrap();
-        assert_eq!(first.reveal().len(), 64);
+        assert_eq!(first.expose().len(), 64);
         assert_eq!(read_or_create(&data).unwrap(), first);
         let mode = fs::metadata(data.join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

@@ -18,12 +18,9 @@ pub struct Misuse(pub String);
 /// The code for an error that reached the top.
 pub fn code_of(error: &anyhow::Error) -> ExitCode {
     let is_misuse = error.chain().any(|cause| {
-        let is_port_taken = cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
-            matches!(
-                error.kind(),
-                ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable
-            )
-        });
+        let is_port_taken = cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable));
         is_port_taken || cause.is::<Misuse>() || cause.is::<ConfigError>()
     });
     ExitCode::from(if is_misuse { MISUSED } else { FAILED })

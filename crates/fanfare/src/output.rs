@@ -25,10 +25,7 @@ pub fn write_to_reader(bytes: &[u8]) -> io::Result<bool> {
 }
 
 /// Tells the person at the terminal something, on standard error.
-#[expect(
-    clippy::print_stderr,
-    reason = "diagnostics of the command line go here"
-)]
+#[expect(clippy::print_stderr, reason = "diagnostics of the command line go here")]
 pub fn note(text: &str) {
     eprintln!("{text}");
 }

@@ -10,8 +10,5 @@ use crate::config::Config;
 /// It could not start, or it failed.
 pub fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let addresses: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
-    anyhow::bail!(
-        "serve is being wired; it would listen on {}",
-        addresses.join(", ")
-    )
+    anyhow::bail!("serve is being wired; it would listen on {}", addresses.join(", "))
 }

@@ -24,10 +24,7 @@ pub(crate) fn man() -> anyhow::Result<ExitCode> {
     command.build();
     let mut out = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut out)?;
-    for sub in command
-        .get_subcommands()
-        .filter(|sub| sub.get_name() != "help")
-    {
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         let name = format!("fanfare {}", sub.get_name()).to_uppercase();
         out.extend_from_slice(format!(".SH {name}\n").as_bytes());
         let page = clap_mangen::Man::new(sub.clone());

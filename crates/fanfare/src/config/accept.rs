@@ -9,10 +9,7 @@ use super::tree::{Entry, Node, Tree, join};
 pub(super) fn accept(node: Node, keys: &[Key], mistakes: &mut Vec<Mistake>) -> Node {
     let mut acceptor = Acceptor { mistakes };
     let origin = node.origin.clone();
-    acceptor.section(node, "", keys).unwrap_or_else(|| Node {
-        origin,
-        ..Node::empty()
-    })
+    acceptor.section(node, "", keys).unwrap_or_else(|| Node { origin, ..Node::empty() })
 }
 
 struct Acceptor<'a> {
@@ -28,28 +25,24 @@ impl Acceptor<'_> {
                 number.is_some_and(|n| (min..=max).contains(&n))
             }),
             Kind::Text(form) => self.text(node, path, kind, form),
-            Kind::Texts(form) => self.list(node, path, kind, |this, item, path| {
-                this.text(item, path, Kind::Text(form), form)
-            }),
+            Kind::Texts(form) => {
+                self.list(node, path, kind, |this, item, path| this.text(item, path, Kind::Text(form), form))
+            }
             Kind::Section(keys) => self.section(node, path, &keys()),
             Kind::Sections(keys) => {
                 let keys = keys();
-                self.list(node, path, kind, |this, item, path| {
-                    this.section(item, path, &keys)
-                })
+                self.list(node, path, kind, |this, item, path| this.section(item, path, &keys))
             }
             Kind::Named(keys) => self.named(node, path, &keys()),
         }
     }
 
     fn section(&mut self, node: Node, path: &str, keys: &[Key]) -> Option<Node> {
-        self.table(node, path, |this, entry, path| {
-            match keys.iter().find(|key| key.name == entry.name) {
-                Some(key) => this.value(entry.node, path, key.kind),
-                None => {
-                    this.unknown(&entry.name, entry.origin, path, keys);
-                    None
-                }
+        self.table(node, path, |this, entry, path| match keys.iter().find(|key| key.name == entry.name) {
+            Some(key) => this.value(entry.node, path, key.kind),
+            None => {
+                this.unknown(&entry.name, entry.origin, path, keys);
+                None
             }
         })
     }
@@ -57,8 +50,8 @@ impl Acceptor<'_> {
     fn named(&mut self, node: Node, path: &str, keys: &[Key]) -> Option<Node> {
         self.table(node, path, |this, entry, path| {
             let name = &entry.name;
-            let is_name = (1..=128).contains(&name.len())
-                && !name.chars().any(|c| c == '/' || c == ' ' || c.is_control());
+            let is_name =
+                (1..=128).contains(&name.len()) && !name.chars().any(|c| c == '/' || c == ' ' || c.is_control());
             if !is_name {
                 let found = format!("the name \"{}\"", name.escape_debug());
                 let allowed = "1 to 128 bytes without '/', spaces and control characters";
@@ -88,10 +81,7 @@ impl Acceptor<'_> {
                 kept.push(Entry { name, origin, node });
             }
         }
-        Some(Node {
-            origin: node.origin,
-            value: Tree::Table(kept),
-        })
+        Some(Node { origin: node.origin, value: Tree::Table(kept) })
     }
 
     fn list(
@@ -101,6 +91,13 @@ impl Acceptor<'_> {
         kind: Kind,
         mut each: impl FnMut(&mut Self, Node, &str) -> Option<Node>,
     ) -> Option<Node> {
+        // One text where a list of texts may stand is a list of one.
+        let is_one = matches!(node.value, Tree::Leaf(toml::Value::String(_)));
+        if is_one && matches!(kind, Kind::Texts(_)) {
+            let origin = node.origin.clone();
+            let item = each(self, node, path)?;
+            return Some(Node { origin, value: Tree::List(vec![item]) });
+        }
         let Tree::List(items) = node.value else {
             let found = found(&node.value, kind);
             self.refuse(node.origin, path, found, kind.allowed());
@@ -110,39 +107,25 @@ impl Acceptor<'_> {
         for (index, item) in items.into_iter().enumerate() {
             kept.extend(each(self, item, &format!("{path}[{index}]")));
         }
-        Some(Node {
-            origin: node.origin,
-            value: Tree::List(kept),
-        })
+        Some(Node { origin: node.origin, value: Tree::List(kept) })
     }
 
     fn text(&mut self, node: Node, path: &str, kind: Kind, form: Form) -> Option<Node> {
-        let node = self.leaf(node, path, kind, |value| {
-            value.as_str().is_some_and(|text| form.accepts(text))
-        })?;
+        let node = self.leaf(node, path, kind, |value| value.as_str().is_some_and(|text| form.accepts(text)))?;
         if let (Form::File, Tree::Leaf(toml::Value::String(file))) = (form, &node.value)
             && let Err(error) = readable(file)
         {
             self.mistakes.push(Mistake {
                 origin: node.origin.clone(),
                 key: path.to_owned(),
-                problem: Problem::Unreadable {
-                    file: file.clone(),
-                    reason: error.to_string(),
-                },
+                problem: Problem::Unreadable { file: file.clone(), reason: error.to_string() },
             });
             return None;
         }
         Some(node)
     }
 
-    fn leaf(
-        &mut self,
-        node: Node,
-        path: &str,
-        kind: Kind,
-        is_right: impl Fn(&toml::Value) -> bool,
-    ) -> Option<Node> {
+    fn leaf(&mut self, node: Node, path: &str, kind: Kind, is_right: impl Fn(&toml::Value) -> bool) -> Option<Node> {
         if let Tree::Leaf(value) = &node.value
             && is_right(value)
         {
@@ -154,21 +137,13 @@ impl Acceptor<'_> {
     }
 
     fn refuse(&mut self, origin: Origin, path: &str, found: String, allowed: String) {
-        self.mistakes.push(Mistake {
-            origin,
-            key: path.to_owned(),
-            problem: Problem::Value { found, allowed },
-        });
+        self.mistakes.push(Mistake { origin, key: path.to_owned(), problem: Problem::Value { found, allowed } });
     }
 
     fn unknown(&mut self, name: &str, origin: Origin, path: &str, keys: &[Key]) {
         let known: Vec<&'static str> = keys.iter().map(|key| key.name).collect();
         let nearest = nearest(name, known.iter().copied()).map(str::to_owned);
-        self.mistakes.push(Mistake {
-            origin,
-            key: path.to_owned(),
-            problem: Problem::UnknownKey { nearest, known },
-        });
+        self.mistakes.push(Mistake { origin, key: path.to_owned(), problem: Problem::UnknownKey { nearest, known } });
     }
 }
 

@@ -9,12 +9,7 @@ use super::tree::{self, Node, Tree};
 const PREFIX: &str = "FANFARE_";
 
 /// Variables of ours that are no keys of the configuration: flags of other commands.
-const OTHERS: [&str; 4] = [
-    "FANFARE_CONFIG",
-    "FANFARE_URL",
-    "FANFARE_TOKEN",
-    "FANFARE_CA",
-];
+const OTHERS: [&str; 4] = ["FANFARE_CONFIG", "FANFARE_URL", "FANFARE_TOKEN", "FANFARE_CA"];
 
 /// Kubernetes sets these in every pod beside a service named `fanfare`.
 const SERVICE_LINKS: [&str; 3] = ["FANFARE_SERVICE_", "FANFARE_PORT_", "FANFARE_PORT"];
@@ -25,25 +20,16 @@ pub(super) fn read(
     keys: &[Key],
     mistakes: &mut Vec<Mistake>,
 ) -> Node {
-    let mut ours: Vec<(String, String)> = variables
-        .into_iter()
-        .filter(|(name, _)| name.starts_with(PREFIX) && !is_other(name))
-        .collect();
+    let mut ours: Vec<(String, String)> =
+        variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX) && !is_other(name)).collect();
     ours.sort();
     let mut root = Node::empty();
     for (name, text) in ours {
         let origin = Origin::Variable(Arc::from(&*name));
-        let path: Vec<String> = name[PREFIX.len()..]
-            .split("__")
-            .map(str::to_ascii_lowercase)
-            .collect();
+        let path: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
         match parse(&text, kind_at(&path, keys), &origin) {
             Ok(node) => root.insert(&path, node),
-            Err(reason) => mistakes.push(Mistake {
-                origin,
-                key: path.join("."),
-                problem: Problem::Syntax(reason),
-            }),
+            Err(reason) => mistakes.push(Mistake { origin, key: path.join("."), problem: Problem::Syntax(reason) }),
         }
     }
     root
@@ -73,10 +59,7 @@ fn kind_at(path: &[String], keys: &[Key]) -> Option<Kind> {
 }
 
 fn parse(text: &str, kind: Option<Kind>, origin: &Origin) -> Result<Node, String> {
-    let node = |value| Node {
-        origin: origin.clone(),
-        value,
-    };
+    let node = |value| Node { origin: origin.clone(), value };
     let leaf = |value: toml::Value| Ok(node(Tree::Leaf(value)));
     let is_toml = |open: char| text.trim_start().starts_with(open);
     match kind {
@@ -90,10 +73,7 @@ fn parse(text: &str, kind: Option<Kind>, origin: &Origin) -> Result<Node, String
             Err(_) => leaf(text.into()),
         },
         Some(Kind::Texts(_)) if !is_toml('[') => {
-            let items = text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty());
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             let items = items.map(|item| node(Tree::Leaf(item.into())));
             Ok(node(Tree::List(items.collect())))
         }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::network::Network;
 use super::schema::Kind::{Count, Named, Section, Sections, Switch, Text, Texts};
 use super::schema::{Form, Shown, sections};
-use super::secret::Secret;
+use fanfare_identity::{ClaimRules, KeyAlgorithm, Secret};
 
 /// As many as anyone will write; keeps every number far from overflow.
 const COUNT_MAX: u64 = 1_000_000_000;
@@ -18,6 +18,9 @@ const BYTES_MAX: u64 = 1 << 50;
 const MESSAGE_BYTES_MAX: u64 = 256 << 20;
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 const YEARS_MS: u64 = 10 * 366 * 24 * HOUR_MS;
+
+/// What `fanfare-identity` verifies.
+const ALGORITHMS: &[&str] = &["HS256", "RS256", "ES256", "EdDSA"];
 
 fn loopback(port: u16) -> Vec<SocketAddr> {
     vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]
@@ -86,18 +89,18 @@ sections! {
         keys: Vec<SigningKey> = Vec::new() => Sections(SigningKey::keys);
         /// URLs of key sets (JWKS) of an identity provider. Default: none.
         jwks: Vec<String> = Vec::new() => Texts(Form::Url);
-        /// What tokens must say in `iss`. Default: anything.
-        issuer: Option<String> = None => Text(Form::Plain);
-        /// What tokens must say in `aud`. Default: anything.
-        audience: Option<String> = None => Text(Form::Plain);
-        /// How far clocks may be apart when times in tokens are checked, in seconds. Default: 30.
-        leeway_s: u64 = 30 => Count(0, 3_600);
+        /// What tokens must say in `iss`: one of these. Default: anything.
+        issuer: Vec<String> = Vec::new() => Texts(Form::Plain);
+        /// What tokens must say in `aud`: at least one of these. Default: anything.
+        audience: Vec<String> = Vec::new() => Texts(Form::Plain);
+        /// How far clocks may be apart when times in tokens are checked, in seconds. Default: 5.
+        leeway_s: u64 = ClaimRules::default().leeway_ms / 1_000 => Count(0, 3_600);
         /// Refuses tokens that never expire. Default: true.
         require_exp: bool = true => Switch;
-        /// Rules that every token gets in addition to its own, such as
-        /// "subscribe:default/news/#"; `${sub}` stands for the user. Default: none.
+        /// What tokens that say nothing about rules may do, such as "subscribe:default/news/#";
+        /// `${sub}` stands for the user. Default: nothing.
         default_allow: Vec<String> = Vec::new() => Texts(Form::Rule);
-        /// Rules that no token gets around. Default: none.
+        /// What they may not, whatever is allowed. Default: nothing.
         default_deny: Vec<String> = Vec::new() => Texts(Form::Rule);
         /// What connections without a token may do. Default: nothing.
         anonymous_allow: Vec<String> = Vec::new() => Texts(Form::Rule);
@@ -108,13 +111,13 @@ sections! {
         allowed_origins: Vec<String> = Vec::new() => Texts(Form::WebOrigin);
     }
 
-    /// One key that signs tokens: a shared secret (HS...) or a public key (all others).
+    /// One key that signs tokens: a shared secret (HS256) or a public key (all others).
     SigningKey {
         /// Its name, which tokens carry as `kid`. Required.
         id: String = String::new() => Text(Form::Plain);
-        /// Default: HS256.
-        algorithm: Algorithm = Algorithm::Hs256 => Text(Form::OneOf(Algorithm::WORDS));
-        /// The shared secret itself.
+        /// HS256, RS256, ES256 or EdDSA; the only algorithm that the key verifies. Default: HS256.
+        algorithm: KeyAlgorithm = KeyAlgorithm::HS256 => Text(Form::OneOf(ALGORITHMS));
+        /// The shared secret itself, 32 bytes or more.
         secret: Option<Secret> = None => Text(Form::Secret);
         /// File that holds the shared secret; white space around it does not count.
         secret_file: Option<PathBuf> = None => Text(Form::File);
@@ -255,34 +258,6 @@ words! {
         Trace = "trace",
     }
 
-    /// Signature algorithms of tokens.
-    Algorithm {
-        /// HMAC with SHA-256.
-        Hs256 = "HS256",
-        /// HMAC with SHA-384.
-        Hs384 = "HS384",
-        /// HMAC with SHA-512.
-        Hs512 = "HS512",
-        /// RSA PKCS #1 with SHA-256.
-        Rs256 = "RS256",
-        /// RSA PKCS #1 with SHA-384.
-        Rs384 = "RS384",
-        /// RSA PKCS #1 with SHA-512.
-        Rs512 = "RS512",
-        /// RSA PSS with SHA-256.
-        Ps256 = "PS256",
-        /// RSA PSS with SHA-384.
-        Ps384 = "PS384",
-        /// RSA PSS with SHA-512.
-        Ps512 = "PS512",
-        /// ECDSA on P-256 with SHA-256.
-        Es256 = "ES256",
-        /// ECDSA on P-384 with SHA-384.
-        Es384 = "ES384",
-        /// Ed25519.
-        EdDsa = "EdDSA",
-    }
-
     /// What happens to a connection that reads too slowly.
     SlowConsumer {
         /// It is told where to resume and closed.
@@ -297,5 +272,11 @@ words! {
 impl Shown for Vec<SigningKey> {
     fn shown(&self) -> Option<toml::Value> {
         None
+    }
+}
+
+impl Shown for KeyAlgorithm {
+    fn shown(&self) -> Option<toml::Value> {
+        Some(self.name().into())
     }
 }

@@ -23,12 +23,7 @@ pub(super) struct Layers {
 
 impl Default for Layers {
     fn default() -> Self {
-        Self {
-            keys: Config::keys(),
-            written: Node::empty(),
-            accepted: Node::empty(),
-            mistakes: Vec::new(),
-        }
+        Self { keys: Config::keys(), written: Node::empty(), accepted: Node::empty(), mistakes: Vec::new() }
     }
 }
 
@@ -40,10 +35,7 @@ impl Layers {
             Err(error) => self.mistakes.push(Mistake {
                 origin: Origin::Whole(name.as_str().into()),
                 key: String::new(),
-                problem: Problem::Unreadable {
-                    file: "the file".to_owned(),
-                    reason: error.to_string(),
-                },
+                problem: Problem::Unreadable { file: "the file".to_owned(), reason: error.to_string() },
             }),
         }
     }
@@ -55,11 +47,7 @@ impl Layers {
         let told = self.mistakes.split_off(told_before);
         // What the parser made of a broken line is no second mistake.
         let is_new = |mistake: &Mistake| !broken.iter().any(|b| b.is_on_line_of(mistake));
-        let mut told: Vec<Mistake> = told
-            .into_iter()
-            .filter(is_new)
-            .chain(broken.clone())
-            .collect();
+        let mut told: Vec<Mistake> = told.into_iter().filter(is_new).chain(broken.clone()).collect();
         told.sort_by_key(|mistake| mistake.origin.line());
         self.mistakes.extend(told);
     }

@@ -8,14 +8,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         let distance = edits(&word, candidate);
         // A word written half, or with its unit left out, is a slip as well.
         let is_part = word.len() >= 4 && (candidate.contains(&word) || word.contains(candidate));
-        (
-            if is_part {
-                distance.min(bound)
-            } else {
-                distance
-            },
-            candidate,
-        )
+        (if is_part { distance.min(bound) } else { distance }, candidate)
     });
     let (distance, candidate) = with_distance.min_by_key(|(distance, _)| *distance)?;
     (distance <= bound).then_some(candidate)

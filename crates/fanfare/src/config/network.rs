@@ -56,10 +56,7 @@ impl FromStr for Network {
         if prefix_bits > longest {
             return Err(NetworkError);
         }
-        Ok(Self {
-            address,
-            prefix_bits,
-        })
+        Ok(Self { address, prefix_bits })
     }
 }
 
@@ -101,14 +98,7 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_ranges() {
-        for text in [
-            "",
-            "10.0.0.0/33",
-            "10.0.0/8",
-            "fd00::/129",
-            "a/8",
-            "10.0.0.0/-1",
-        ] {
+        for text in ["", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "a/8", "10.0.0.0/-1"] {
             assert_eq!(text.parse::<Network>(), Err(NetworkError), "{text}");
         }
     }

@@ -19,12 +19,7 @@ pub fn reference() -> String {
 }
 
 fn section(out: &mut String, path: &str, keys: &[Key]) {
-    let is_section = |key: &&Key| {
-        matches!(
-            key.kind,
-            Kind::Section(_) | Kind::Sections(_) | Kind::Named(_)
-        )
-    };
+    let is_section = |key: &&Key| matches!(key.kind, Kind::Section(_) | Kind::Sections(_) | Kind::Named(_));
     for key in keys.iter().filter(|key| !is_section(key)) {
         out.push('\n');
         comment(out, key.doc);

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::keys::{Algorithm, Config, SigningKey};
-use super::mistake::{Mistake, Origin, Problem};
+use fanfare_identity::{AdminKeys, KeyAlgorithm, Keys};
 
-/// RFC 7518, 3.2: an HMAC key is at least as long as the hash. We ask for that of the shortest.
-const SECRET_BYTES_MIN: usize = 32;
+use super::keys::{Config, SigningKey};
+use super::mistake::{Mistake, Origin, Problem};
 
 /// Every way in which the keys of `config` contradict one another.
 ///
@@ -17,17 +16,14 @@ pub(super) fn contradictions(
     written: &BTreeMap<String, Origin>,
     accepted: &BTreeMap<String, Origin>,
 ) -> Vec<Mistake> {
-    let mut findings = Findings {
-        written,
-        accepted,
-        mistakes: Vec::new(),
-    };
+    let mut findings = Findings { written, accepted, mistakes: Vec::new() };
     tls(config, &mut findings);
     limits(config, &mut findings);
     for (index, key) in config.auth.keys.iter().enumerate() {
         signing_key(key, &format!("auth.keys[{index}]"), &mut findings);
     }
     repeated_ids(config, &mut findings);
+    admin_keys(config, &mut findings);
     if config.app.is_some() {
         findings.push("app", Problem::AppUnsupported);
     }
@@ -47,11 +43,7 @@ impl Findings<'_> {
 
     fn push(&mut self, key: &str, problem: Problem) {
         let origin = self.written.get(key).cloned().unwrap_or(Origin::Default);
-        self.mistakes.push(Mistake {
-            origin,
-            key: key.to_owned(),
-            problem,
-        });
+        self.mistakes.push(Mistake { origin, key: key.to_owned(), problem });
     }
 
     fn is_written(&self, key: &str) -> bool {
@@ -90,16 +82,10 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
             true => "limits.frame_bytes",
             false => "limits.message_bytes",
         };
-        findings.conflict(
-            key,
-            "a frame must hold a message: `frame_bytes` is below `message_bytes`",
-        );
+        findings.conflict(key, "a frame must hold a message: `frame_bytes` is below `message_bytes`");
     }
     for (name, space) in &config.spaces {
-        if space
-            .message_bytes
-            .is_some_and(|bytes| bytes > limits.frame_bytes)
-        {
+        if space.message_bytes.is_some_and(|bytes| bytes > limits.frame_bytes) {
             findings.conflict(
                 &format!("spaces.{name}.message_bytes"),
                 "a frame must hold a message: it is above `limits.frame_bytes`",
@@ -119,44 +105,41 @@ fn signing_key(key: &SigningKey, path: &str, findings: &mut Findings<'_>) {
         .into_iter()
         .filter(|name| findings.is_written(&format!("{path}.{name}")))
         .collect::<Vec<_>>();
-    let wanted = match key.algorithm.is_shared_secret() {
-        true => ["secret", "secret_file"],
-        false => ["public_key", "public_key_file"],
+    let wanted = match key.algorithm {
+        KeyAlgorithm::HS256 => ["secret", "secret_file"],
+        _ => ["public_key", "public_key_file"],
     };
-    let algorithm = key.algorithm.word();
+    let takes = format!("{} takes `{}` or `{}`", key.algorithm, wanted[0], wanted[1]);
     match given[..] {
-        [one] if wanted.contains(&one) => secret_length(key, path, findings),
-        [one] => findings.conflict(
-            &format!("{path}.{one}"),
-            format!("{algorithm} takes `{}` or `{}`", wanted[0], wanted[1]),
-        ),
-        [] => findings.conflict(
-            path,
-            format!(
-                "{algorithm} takes `{}` or `{}`; neither is set",
-                wanted[0], wanted[1]
-            ),
-        ),
+        [one] if wanted.contains(&one) => {
+            let path = format!("{path}.{one}");
+            if !findings.was_refused(&path) {
+                material(key, &path, findings);
+            }
+        }
+        [one] => findings.conflict(&format!("{path}.{one}"), takes),
+        [] => findings.conflict(path, format!("{takes}; neither is set")),
         _ => findings.conflict(path, format!("only one of {} can be set", given.join(", "))),
     }
 }
 
-fn secret_length(key: &SigningKey, path: &str, findings: &mut Findings<'_>) {
-    let secret = match key
-        .algorithm
-        .is_shared_secret()
-        .then(|| key.shared_secret())
-    {
-        Some(Ok(secret)) => secret,
-        _ => return,
-    };
-    if secret.reveal().len() < SECRET_BYTES_MIN {
-        let problem = format!(
-            "the secret has {} bytes, at least {SECRET_BYTES_MIN} are needed; \
-             `openssl rand -hex 32` makes one",
-            secret.reveal().len()
-        );
-        findings.conflict(path, problem);
+/// Whether a gate could verify with the key.
+fn material(key: &SigningKey, path: &str, findings: &mut Findings<'_>) {
+    match key.verification() {
+        Ok(config) => {
+            if let Err(error) = Keys::new(&[config]) {
+                findings.conflict(path, error.to_string());
+            }
+        }
+        Err(error) => findings.conflict(path, error.to_string()),
+    }
+}
+
+fn admin_keys(config: &Config, findings: &mut Findings<'_>) {
+    for (index, key) in config.auth.admin_keys.iter().enumerate() {
+        if let Err(error) = AdminKeys::new(std::slice::from_ref(key)) {
+            findings.conflict(&format!("auth.admin_keys[{index}]"), error.to_string());
+        }
     }
 }
 
@@ -167,12 +150,5 @@ fn repeated_ids(config: &Config, findings: &mut Findings<'_>) {
             let path = format!("auth.keys[{index}].id");
             findings.conflict(&path, format!("\"{}\" names another key already", key.id));
         }
-    }
-}
-
-impl Algorithm {
-    /// Whether whoever checks can also sign (HMAC).
-    pub fn is_shared_secret(self) -> bool {
-        matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
     }
 }

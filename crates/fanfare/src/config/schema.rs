@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use fanfare_core::{Effect, Rule};
 
 use super::network::Network;
-use super::secret::Secret;
+use fanfare_identity::Secret;
 
 /// One key of a section.
 #[derive(Clone, Debug)]
@@ -122,13 +122,9 @@ impl Kind {
 }
 
 fn is_url(text: &str) -> bool {
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
-        !rest.is_empty()
-            && !rest.starts_with(['/', ':'])
-            && rest.bytes().all(|b| b.is_ascii_graphic())
+        !rest.is_empty() && !rest.starts_with(['/', ':']) && rest.bytes().all(|b| b.is_ascii_graphic())
     })
 }
 

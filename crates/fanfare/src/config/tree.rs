@@ -44,10 +44,7 @@ pub(super) struct Entry {
 impl Node {
     /// An empty table.
     pub(super) fn empty() -> Self {
-        Self {
-            origin: Origin::Default,
-            value: Tree::Table(Vec::new()),
-        }
+        Self { origin: Origin::Default, value: Tree::Table(Vec::new()) }
     }
 
     /// Puts `value` at `path`, making the tables on the way.
@@ -66,16 +63,9 @@ impl Node {
             return entry.node.insert(rest, node);
         }
         let origin = node.origin.clone();
-        let mut inner = Self {
-            origin: origin.clone(),
-            value: Tree::Table(Vec::new()),
-        };
+        let mut inner = Self { origin: origin.clone(), value: Tree::Table(Vec::new()) };
         inner.insert(rest, node);
-        entries.push(Entry {
-            name: name.clone(),
-            origin,
-            node: inner,
-        });
+        entries.push(Entry { name: name.clone(), origin, node: inner });
     }
 
     /// Lays `upper` over this: its tables are merged in, its other values replace.
@@ -90,10 +80,7 @@ impl Node {
                 }
             }
             (_, value) => {
-                *self = Self {
-                    origin: upper.origin,
-                    value,
-                };
+                *self = Self { origin: upper.origin, value };
             }
         }
     }
@@ -122,9 +109,7 @@ impl Node {
         match &self.value {
             Tree::Table(entries) => {
                 for entry in entries {
-                    entry
-                        .node
-                        .collect_origins(&join(path, &entry.name), origins);
+                    entry.node.collect_origins(&join(path, &entry.name), origins);
                 }
             }
             Tree::List(nodes) => {
@@ -147,10 +132,7 @@ pub(super) fn join(path: &str, name: &str) -> String {
 
 /// Reads the text of a file. What cannot be read as TOML becomes mistakes; the rest is in the tree.
 pub(super) fn read(name: &str, text: &str) -> (Node, Vec<Mistake>) {
-    let place = Place {
-        name: Arc::from(name),
-        text,
-    };
+    let place = Place { name: Arc::from(name), text };
     let (table, errors) = DeTable::parse_recoverable(text);
     let mistakes = errors.iter().map(|error| Mistake {
         origin: place.at(error.span().unwrap_or(0..0)),
@@ -159,10 +141,7 @@ pub(super) fn read(name: &str, text: &str) -> (Node, Vec<Mistake>) {
     });
     let mistakes = mistakes.collect();
     let origin = place.at(0..0);
-    let node = Node {
-        origin,
-        value: place.table(table.into_inner()),
-    };
+    let node = Node { origin, value: place.table(table.into_inner()) };
     (node, mistakes)
 }
 
@@ -171,10 +150,7 @@ pub(super) fn read_value(text: &str, origin: &Origin) -> Result<Node, String> {
     let (value, errors) = DeValue::parse_recoverable(text);
     match errors.first() {
         Some(error) => Err(error.message().to_owned()),
-        None => Ok(Node {
-            origin: origin.clone(),
-            value: convert(value.into_inner(), &|_| origin.clone()),
-        }),
+        None => Ok(Node { origin: origin.clone(), value: convert(value.into_inner(), &|_| origin.clone()) }),
     }
 }
 
@@ -218,21 +194,13 @@ fn convert_table(table: DeTable<'_>, locate: Locate<'_>) -> Tree {
 }
 
 fn convert_node(value: Spanned<DeValue<'_>>, locate: Locate<'_>) -> Node {
-    Node {
-        origin: locate(value.span()),
-        value: convert(value.into_inner(), locate),
-    }
+    Node { origin: locate(value.span()), value: convert(value.into_inner(), locate) }
 }
 
 fn convert(value: DeValue<'_>, locate: Locate<'_>) -> Tree {
     match value {
         DeValue::Table(table) => convert_table(table, locate),
-        DeValue::Array(items) => Tree::List(
-            items
-                .into_iter()
-                .map(|item| convert_node(item, locate))
-                .collect(),
-        ),
+        DeValue::Array(items) => Tree::List(items.into_iter().map(|item| convert_node(item, locate)).collect()),
         DeValue::String(text) => Tree::Leaf(text.into_owned().into()),
         DeValue::Integer(number) => {
             let digits = number.as_str();
@@ -253,13 +221,8 @@ fn convert(value: DeValue<'_>, locate: Locate<'_>) -> Tree {
 /// A plain value that was written at `origin`.
 pub(super) fn plain(value: toml::Value, origin: &Origin) -> Node {
     let value = match value {
-        toml::Value::Array(items) => {
-            Tree::List(items.into_iter().map(|item| plain(item, origin)).collect())
-        }
+        toml::Value::Array(items) => Tree::List(items.into_iter().map(|item| plain(item, origin)).collect()),
         value => Tree::Leaf(value),
     };
-    Node {
-        origin: origin.clone(),
-        value,
-    }
+    Node { origin: origin.clone(), value }
 }
