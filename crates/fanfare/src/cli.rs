@@ -160,7 +160,8 @@ pub struct PubArgs {
     /// Keep as the topic's last message for later subscribers
     #[arg(long)]
     pub retain: bool,
-    /// Publish once, however often this is repeated with the same key
+    /// Publish once, however often this is repeated with the same key; with `-`, the number of
+    /// each line is added to it
     #[arg(long)]
     pub key: Option<String>,
     /// Payloads are JSON values, not text

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod publish;
+mod remote;
 pub(crate) mod sub;
 pub(crate) mod texts;
 pub(crate) mod token;
