@@ -14,8 +14,8 @@ use crate::message::{Message, Millis, Offset, Position, Publication};
 use crate::ports::{Delivery, Done, Inbox, Log, LogBatch, LogError, ShardId};
 use crate::presence::{Member, PresenceChange, PresenceEvent};
 use crate::refusal::Refusal;
-use crate::settings::{CoreLimits, SpaceSettings};
-use crate::space::{Space, SpaceState, TopicSummary};
+use crate::settings::{CoreLimits, HistorySettings, SpaceSettings};
+use crate::space::{Mark, Space, SpaceState, TopicSummary};
 
 type Spaces = HashMap<Arc<str>, Arc<Space>, foldhash::fast::RandomState>;
 type Settings = HashMap<Arc<str>, Arc<SpaceSettings>, foldhash::fast::RandomState>;
@@ -27,6 +27,10 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 const JOIN_MESSAGES_MAX: usize = 64;
 /// About how many bytes that may be.
 const JOIN_BYTES_MAX: usize = 64 * 1024;
+
+/// Steps of 64 messages that a tick may trim of one space: at two ticks a second more than 32,000
+/// a second, so that messages do not outlive their age after a busy time.
+const TRIM_ROUNDS_PER_TICK: usize = 256;
 
 /// All spaces, what they keep, and the queues towards the shards. Shared by all threads.
 pub struct Core {
@@ -135,8 +139,12 @@ impl Core {
         let recovered = self.log.open_space(name)?;
         let epoch = recovered.epoch;
         let space = Space::new(recovered, self.settings_for(name));
-        let mut state = space.state.lock();
         let settings = space.settings();
+        // A topic's count may have been lowered; age and bytes are for the first tick.
+        let limits =
+            HistorySettings { age_ms: u64::MAX, bytes: u64::MAX, topics: usize::MAX, ..settings.history.clone() };
+        let mut guard = space.state.lock();
+        let state = &mut *guard;
         self.log.replay(name, &mut |mut message, is_retained| {
             message.space = space.name.clone();
             message.epoch = epoch;
@@ -145,20 +153,17 @@ impl Core {
                 state.retained.insert(message.topic.clone(), message);
                 return;
             }
-            state.keys.remember(&message);
             let now = message.time;
-            state.history.restore(message);
-            // Only what memory holds is bounded here; the first tick trims the rest.
-            let unlimited = crate::settings::HistorySettings {
-                count: usize::MAX,
-                age_ms: u64::MAX,
-                bytes: u64::MAX,
-                topics: usize::MAX,
-                ..settings.history.clone()
-            };
-            state.history.trim(&unlimited, now, None, true, &mut Vec::new());
+            state.keys.remember(&message);
+            let oldest_key = now.saturating_sub(settings.idempotency_window_ms);
+            state.keys.forget_before(oldest_key, settings.idempotency_keys_max);
+            state.history.restore(message.clone());
+            state.history.trim(&limits, now, Some(&message.topic), true, &mut state.trims_due);
         })?;
-        drop(state);
+        if settings.history.count == 0 {
+            state.history.pass(state.next_offset - 1);
+        }
+        drop(guard);
         Ok(Arc::new(space))
     }
 
@@ -205,9 +210,11 @@ impl Core {
         }
         let shards = self.room_towards(&state, &publication.topic)?;
         self.check_log(&settings, publication.retain)?;
+        let mark = state.mark();
         let mut batch = LogBatch { space: space.name.clone(), done, ..LogBatch::default() };
-        let message = self.keep(&space, &settings, &mut state, publication, principal, now, &mut batch);
-        let awaits_commit = self.hand_to_log(&mut state, batch, 1)?;
+        let message = keep(&space, &settings, &mut state, publication, principal, now, &mut batch);
+        let awaits_commit = self.hand_to_log(&mut state, batch, &mark)?;
+        self.trim_after(&mut state, &settings, &message);
         let deliver_here = self.fan_out(shards, &message, from);
         Ok(Published { position: message.position(), is_duplicate: false, deliver_here, awaits_commit })
     }
@@ -235,6 +242,7 @@ impl Core {
             self.room_towards(&state, &publication.topic)?;
         }
         self.check_log(&settings, publications.iter().any(|p| p.retain))?;
+        let mark = state.mark();
         let mut batch = LogBatch { space: space.name.clone(), done, ..LogBatch::default() };
         let mut published = Vec::with_capacity(publications.len());
         let mut messages = Vec::new();
@@ -243,15 +251,20 @@ impl Core {
             let (position, is_duplicate) = match duplicate {
                 Some(position) => (position, true),
                 None => {
-                    let message = self.keep(&space, &settings, &mut state, publication, principal, now, &mut batch);
+                    let message = keep(&space, &settings, &mut state, publication, principal, now, &mut batch);
                     messages.push(message.clone());
                     (message.position(), false)
                 }
             };
             published.push(Published { position, is_duplicate, deliver_here: None, awaits_commit: false });
         }
-        let awaits_commit = self.hand_to_log(&mut state, batch, messages.len())?;
+        let awaits_commit = if messages.is_empty() {
+            self.await_earlier(&space, batch.done)
+        } else {
+            self.hand_to_log(&mut state, batch, &mark)?
+        };
         for message in &messages {
+            self.trim_after(&mut state, &settings, message);
             self.fan_out(state.interest.shards(&message.topic), message, None);
         }
         published.iter_mut().for_each(|p| p.awaits_commit = awaits_commit);
@@ -287,8 +300,6 @@ impl Core {
         Some(Position { epoch: state.epoch, offset })
     }
 
-    /// The first publish under the key may still be on its way to the disk: an empty batch behind
-    /// it tells when it has arrived.
     fn answer_duplicate(
         &self,
         space: &Space,
@@ -296,11 +307,17 @@ impl Core {
         position: Position,
         done: Option<Done>,
     ) -> Published {
-        let has_waiter = done.is_some();
-        let barrier = LogBatch { space: space.name.clone(), done, ..LogBatch::default() };
-        let awaits_commit = has_waiter && self.log.is_durable() && self.log.append(barrier).is_ok();
+        let awaits_commit = self.await_earlier(space, done);
         drop(state);
         Published { position, is_duplicate: true, deliver_here: None, awaits_commit }
+    }
+
+    /// The first publish under a known key may still be on its way to the disk: an empty batch
+    /// behind it tells when it has arrived. Says whether the log will call `done`.
+    fn await_earlier(&self, space: &Space, done: Option<Done>) -> bool {
+        let has_waiter = done.is_some();
+        let barrier = LogBatch { space: space.name.clone(), done, ..LogBatch::default() };
+        has_waiter && self.log.is_durable() && self.log.append(barrier).is_ok()
     }
 
     /// What would have to be kept is refused while the log is failing.
@@ -321,66 +338,38 @@ impl Core {
         self.inboxes.iter().enumerate().filter(move |(id, _)| shards & (1 << id) != 0).map(|(_, inbox)| inbox)
     }
 
-    /// Numbers the publication and takes it into history and the batch for the log.
-    #[expect(clippy::too_many_arguments, reason = "one step of the path of a message, cut out of two callers")]
-    fn keep(
-        &self,
-        space: &Space,
-        settings: &SpaceSettings,
-        state: &mut SpaceState,
-        publication: Publication,
-        principal: &Principal,
-        now: Millis,
-        batch: &mut LogBatch,
-    ) -> Arc<Message> {
-        let keeps = settings.history.count > 0;
-        let retain = publication.retain;
-        let mut message = state.number(publication, principal.subject.clone(), keeps, now);
-        message.space = space.name.clone();
-        let message = Arc::new(message);
-        if keeps {
-            state.history.push(message.clone());
-            batch.messages.push(message.clone());
-            let has_log = self.log.is_durable();
-            state.history.trim(&settings.history, now, Some(&message.topic), has_log, &mut state.trims_due);
-        } else {
-            state.history.pass(message.offset);
-        }
-        if retain {
-            let kept = (!message.payload.is_empty()).then(|| message.clone());
-            batch.retained.push((message.topic.clone(), kept));
-        }
-        state.keys.remember(&message);
-        message
-    }
-
-    /// Queues the batch, or undoes what [`Core::keep`] did for its `count` messages. Says whether
-    /// the log will call `done`.
-    fn hand_to_log(&self, state: &mut SpaceState, mut batch: LogBatch, count: usize) -> Result<bool, Refusal> {
+    /// Queues the batch, or undoes what [`keep`] did since the mark. Says whether the log will call
+    /// `done`.
+    fn hand_to_log(&self, state: &mut SpaceState, mut batch: LogBatch, mark: &Mark) -> Result<bool, Refusal> {
         let retained = batch.retained.clone();
         if batch.messages.is_empty() && batch.retained.is_empty() || !self.log.is_durable() {
-            state.trims_due.clear();
             state.retain(retained);
             return Ok(false);
         }
-        batch.trimmed = std::mem::take(&mut state.trims_due);
-        let (trimmed, kept) =
-            (batch.trimmed.clone(), batch.messages.iter().map(|m| m.idempotency_key.is_some()).collect::<Vec<_>>());
+        batch.trimmed = state.take_trims_due();
+        let trimmed = batch.trimmed.clone();
         let awaits_commit = batch.done.is_some();
         if let Err(error) = self.log.append(batch) {
-            state.trims_due = trimmed;
-            for had_key in kept.into_iter().rev() {
-                state.history.take_back();
-                if had_key {
-                    state.keys.take_back();
-                }
-            }
-            // Nobody has seen these offsets.
-            state.next_offset -= count as Offset;
+            state.trims_due.extend(trimmed);
+            state.rewind(mark);
             return Err(error.into());
         }
         state.retain(retained);
         Ok(awaits_commit)
+    }
+
+    /// Applies the limits of history after a publish. Not before the log has taken the message, or
+    /// publishes that are refused would push out older messages; so what goes is told to the log
+    /// with the next batch.
+    fn trim_after(&self, state: &mut SpaceState, settings: &SpaceSettings, message: &Message) {
+        if settings.history.count == 0 {
+            return;
+        }
+        let has_log = self.log.is_durable();
+        state.history.trim(&settings.history, message.time, Some(&message.topic), has_log, &mut state.trims_due);
+        if !has_log {
+            state.trims_due.clear();
+        }
     }
 
     /// Queues the message towards every shard that wants it, in the order of the space.
@@ -488,11 +477,18 @@ impl Core {
         if from_memory_only {
             return Ok(None);
         }
-        let messages = self.fetch(&space, slots.slots)?;
+        let mut messages = self.fetch(&space, &slots.slots)?;
+        if messages.len() < slots.slots.len() {
+            // Memory may have let go of messages that are still on their way to the disk.
+            self.log.flush()?;
+            messages = self.fetch(&space, &slots.slots)?;
+        }
+        // What is still missing was trimmed between the two looks.
+        let has_gap = has_gap || messages.len() < slots.slots.len();
         Ok(Some(HistoryPage { messages, next: slots.next, is_head: slots.is_head, has_gap }))
     }
 
-    fn fetch(&self, space: &Space, slots: Vec<Slot>) -> Result<Vec<Arc<Message>>, Refusal> {
+    fn fetch(&self, space: &Space, slots: &[Slot]) -> Result<Vec<Arc<Message>>, Refusal> {
         let wanted: Vec<Offset> = slots
             .iter()
             .filter_map(|slot| match slot {
@@ -501,10 +497,9 @@ impl Core {
             })
             .collect();
         let mut fetched = self.log.read(&space.name, &wanted)?.into_iter().peekable();
-        let found = slots.into_iter().filter_map(|slot| match slot {
-            Slot::Here(message) => Some(message),
-            // What was trimmed between the two looks is left out.
-            Slot::InLog(offset) => fetched.next_if(|message| message.offset == offset),
+        let found = slots.iter().filter_map(|slot| match slot {
+            Slot::Here(message) => Some(message.clone()),
+            Slot::InLog(offset) => fetched.next_if(|message| message.offset == *offset),
         });
         Ok(found.collect())
     }
@@ -539,6 +534,12 @@ impl Core {
         let page = page.unwrap_or(HistoryPage { messages: Vec::new(), next: after, is_head: true, has_gap: false });
         let next = if page.is_head { head.offset.max(page.next) } else { page.next };
         Ok((page, Position { epoch: head.epoch, offset: next }, recovered))
+    }
+
+    /// Whether a reader at this position can be given everything that followed.
+    pub fn is_complete_after(&self, space: &str, filter: &Filter, seen: Position) -> bool {
+        let space = self.spaces.read().get(space).cloned();
+        space.is_some_and(|space| can_resume(&space.state.lock(), filter, seen))
     }
 
     /// Where the log of a space stands; makes the space when it does not exist.
@@ -651,16 +652,34 @@ impl Core {
             }
             let oldest_key = now.saturating_sub(settings.idempotency_window_ms);
             state.keys.forget_before(oldest_key, settings.idempotency_keys_max);
-            let has_log = self.log.is_durable();
-            state.history.trim(&settings.history, now, None, has_log, &mut state.trims_due);
-            if has_log && !state.trims_due.is_empty() {
-                let trimmed = std::mem::take(&mut state.trims_due);
-                let batch = LogBatch { space: space.name.clone(), trimmed: trimmed.clone(), ..LogBatch::default() };
-                if self.log.append(batch).is_err() {
-                    state.trims_due = trimmed;
-                }
-            } else {
-                state.trims_due.clear();
+            drop(guard);
+            // In small steps, so that publishers wait for none of them.
+            let mut rounds = 0..TRIM_ROUNDS_PER_TICK;
+            while rounds.next().is_some() && self.trim_once(&space, &settings, now) {}
+        }
+    }
+
+    /// `true` when there may be more to trim.
+    fn trim_once(&self, space: &Space, settings: &SpaceSettings, now: Millis) -> bool {
+        let mut guard = space.state.lock();
+        let state = &mut *guard;
+        let has_log = self.log.is_durable();
+        let has_more = state.history.trim(&settings.history, now, None, has_log, &mut state.trims_due);
+        if has_log {
+            self.hand_trims_to_log(space, state);
+        } else {
+            state.trims_due.clear();
+        }
+        has_more
+    }
+
+    fn hand_trims_to_log(&self, space: &Space, state: &mut SpaceState) {
+        while !state.trims_due.is_empty() {
+            let trimmed = state.take_trims_due();
+            let batch = LogBatch { space: space.name.clone(), trimmed: trimmed.clone(), ..LogBatch::default() };
+            if self.log.append(batch).is_err() {
+                state.trims_due.extend(trimmed);
+                return;
             }
         }
     }
@@ -711,6 +730,35 @@ impl Core {
             (state.history.len(), state.history.weight(), state.history.memory_weight())
         })
     }
+}
+
+/// Numbers the publication and takes it into history and the batch for the log.
+fn keep(
+    space: &Space,
+    settings: &SpaceSettings,
+    state: &mut SpaceState,
+    publication: Publication,
+    principal: &Principal,
+    now: Millis,
+    batch: &mut LogBatch,
+) -> Arc<Message> {
+    let keeps = settings.history.count > 0;
+    let retain = publication.retain;
+    let mut message = state.number(publication, principal.subject.clone(), keeps, now);
+    message.space = space.name.clone();
+    let message = Arc::new(message);
+    if keeps {
+        state.history.push(message.clone());
+        batch.messages.push(message.clone());
+    } else {
+        state.history.pass(message.offset);
+    }
+    if retain {
+        let kept = (!message.payload.is_empty()).then(|| message.clone());
+        batch.retained.push((message.topic.clone(), kept));
+    }
+    state.keys.remember(&message);
+    message
 }
 
 fn check_size(publication: &Publication, settings: &SpaceSettings) -> Result<(), Refusal> {

@@ -153,10 +153,10 @@ impl Grant {
             return true;
         }
         // "a/#" speaks of "a" as well as of what is below it: both must be allowed.
-        if let Some(parent) = filter.as_str().strip_suffix("/#") {
-            if !self.decide(action, space, &Subject::of_filter(parent)) {
-                return false;
-            }
+        if let Some(parent) = filter.as_str().strip_suffix("/#")
+            && !self.decide(action, space, &Subject::of_filter(parent))
+        {
+            return false;
         }
         self.decide(action, space, &Subject::of_filter(filter.as_str()))
     }

@@ -48,7 +48,7 @@ pub struct HistoryPage {
     pub next: Offset,
     /// There was nothing more when the page was read.
     pub is_head: bool,
-    /// Something after the asked offset had been trimmed already.
+    /// Something after the asked offset had been trimmed already and is missing here.
     pub has_gap: bool,
 }
 
@@ -163,28 +163,43 @@ impl History {
     pub(crate) fn restore(&mut self, message: Arc<Message>) {
         let previous = message.previous;
         if !self.topics.contains_key(&message.topic) {
+            // More than was ever trimmed: there were messages that were not kept at all.
+            if previous > self.trimmed_through {
+                self.passed_through = self.passed_through.max(previous);
+            }
             let known = TopicHistory { trimmed_through: previous, ..TopicHistory::default() };
             self.topics.insert(message.topic.clone(), known);
         }
         self.push(message);
     }
 
-    /// Takes the newest message back out: the log refused it.
-    pub(crate) fn take_back(&mut self) {
-        let Some((offset, name)) = self.order.pop_back() else { return };
-        let Some(topic) = self.topics.get_mut(&name) else { return };
-        if topic.entries.back().is_some_and(|entry| entry.offset == offset) {
+    /// Takes the messages from `first` on back out: the log refused them. Nothing was trimmed
+    /// since they were pushed.
+    pub(crate) fn take_back(&mut self, first: Offset, passed_through: Offset) {
+        self.passed_through = passed_through;
+        while let Some((_, name)) = self.order.pop_back_if(|(offset, _)| *offset >= first) {
+            let Some(topic) = self.topics.get_mut(&name) else { continue };
             if let Some(entry) = topic.entries.pop_back() {
                 self.len -= 1;
                 self.weight -= u64::from(entry.weight);
                 self.memory_weight -= if entry.message.is_some() { u64::from(entry.weight) } else { 0 };
             }
+            match topic.entries.back() {
+                Some(entry) => topic.last = entry.offset,
+                // The topic came with the first of them.
+                None => drop(self.topics.remove(&name)),
+            }
         }
-        self.cold_len = self.cold_len.min(self.order.len());
+    }
+
+    /// Highest offset of a message that was published while history was off.
+    pub(crate) fn passed_through(&self) -> Offset {
+        self.passed_through
     }
 
     /// Applies the limits, a bounded number of messages at a time. Offsets that are no longer kept
-    /// are added to `trimmed`. `just_published` is the topic whose count may be over.
+    /// are added to `trimmed`. `just_published` is the topic whose count may be over. `true` when
+    /// it stopped at the bound of one call.
     pub(crate) fn trim(
         &mut self,
         settings: &HistorySettings,
@@ -192,7 +207,7 @@ impl History {
         just_published: Option<&TopicName>,
         has_log: bool,
         trimmed: &mut Vec<Offset>,
-    ) {
+    ) -> bool {
         let stop = trimmed.len() + TRIMS_PER_CALL;
         if let Some(topic) = just_published {
             while self.count(topic) > settings.count && trimmed.len() < stop {
@@ -215,6 +230,7 @@ impl History {
         if self.order.len() > 2 * self.len + 1_024 {
             self.sweep();
         }
+        trimmed.len() >= stop
     }
 
     fn is_front_over(&self, settings: &HistorySettings, oldest_kept: Millis) -> bool {
@@ -262,10 +278,10 @@ impl History {
     fn cool_one(&mut self) -> bool {
         let Some((offset, topic)) = self.order.get(self.cold_len) else { return false };
         self.cold_len += 1;
-        if let Some(entry) = self.topics.get_mut(topic).and_then(|t| t.find_mut(*offset)) {
-            if entry.message.take().is_some() {
-                self.memory_weight -= u64::from(entry.weight);
-            }
+        if let Some(entry) = self.topics.get_mut(topic).and_then(|t| t.find_mut(*offset))
+            && entry.message.take().is_some()
+        {
+            self.memory_weight -= u64::from(entry.weight);
         }
         true
     }

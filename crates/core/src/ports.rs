@@ -114,7 +114,8 @@ pub trait Log: Send + Sync {
     /// Queues a batch. On an error nothing was queued and `done` is not called.
     fn append(&self, batch: LogBatch) -> Result<(), LogError>;
 
-    /// Reads messages by offset. A message that is no longer kept is left out of the answer.
+    /// Reads messages by offset, in the order asked for. One that is no longer kept is left out of
+    /// the answer; so may be one that was appended and not yet flushed.
     fn read(&self, space: &str, offsets: &[Offset]) -> Result<Vec<Arc<Message>>, LogError>;
 
     /// Queues a small record; `None` removes it.

@@ -75,18 +75,18 @@ impl Presence {
         now: Millis,
         members_max: usize,
     ) -> Result<Option<(PresenceChange, Member)>, Refusal> {
-        let members = self.topics.entry_ref(topic).or_default();
-        if let Some(place) = members.get_mut(id) {
+        if let Some(place) = self.topics.get_mut(topic).and_then(|members| members.get_mut(id)) {
             place.connections += 1;
             if let Some(at) = place.leaves_at.take() {
                 self.leaving.remove(&(at, topic.clone(), id.clone()));
             }
             return Ok(place.say(data));
         }
-        if members.len() >= members_max {
+        if self.count(topic) >= members_max {
             return Err(Refusal::TooManyMembers { limit: members_max });
         }
         let member = Member { id: id.clone(), data, since: now };
+        let members = self.topics.entry_ref(topic).or_default();
         members.insert(id.clone(), Place { member: member.clone(), connections: 1, leaves_at: None });
         Ok(Some((PresenceChange::Join, member)))
     }

@@ -35,8 +35,8 @@ struct SpaceRoster {
 }
 
 impl Roster {
-    /// Adds a subscription. `true` when it is the shard's first for this filter, so that the core
-    /// must hear of the shard's interest.
+    /// Adds a subscription, or replaces what it wants when it stands there already. `true` when it
+    /// is the shard's only one for this filter, so that the core must hear of the shard's interest.
     pub fn add(&mut self, space: &Arc<str>, filter: &Filter, subscriber: Subscriber) -> bool {
         let space = self.spaces.entry_ref(space).or_default();
         let subscribers = match filter.as_topic() {
@@ -99,6 +99,10 @@ const INDEXED_FROM: usize = 64;
 
 impl Subscribers {
     fn add(&mut self, subscriber: Subscriber) {
+        if let Some(place) = self.place(subscriber.connection, subscriber.subscription) {
+            self.list[place] = subscriber;
+            return;
+        }
         let place = self.list.len() as u32;
         self.list.push(subscriber);
         if let Some(places) = &mut self.places {
@@ -109,14 +113,20 @@ impl Subscribers {
         }
     }
 
-    fn remove(&mut self, connection: u32, subscription: u16) -> bool {
+    fn place(&self, connection: u32, subscription: u16) -> Option<usize> {
         let key = (connection, subscription);
-        let place = match &mut self.places {
-            Some(places) => places.remove(&key).map(|place| place as usize),
+        match &self.places {
+            Some(places) => places.get(&key).map(|place| *place as usize),
             None => self.list.iter().position(|s| (s.connection, s.subscription) == key),
-        };
-        let Some(place) = place else { return false };
+        }
+    }
+
+    fn remove(&mut self, connection: u32, subscription: u16) -> bool {
+        let Some(place) = self.place(connection, subscription) else { return false };
         self.list.swap_remove(place);
+        if let Some(places) = &mut self.places {
+            places.remove(&(connection, subscription));
+        }
         match &mut self.places {
             Some(_) if self.list.len() < INDEXED_FROM / 2 => {
                 self.places = None;

@@ -16,6 +16,10 @@ use crate::trie::Trie;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
+/// Most trimmed offsets in one batch for the log. After a restart with lower limits there may be
+/// millions, and a batch of them all would not fit the log's queue.
+const TRIMS_PER_BATCH: usize = 4_096;
+
 /// A set of shards, one bit each.
 pub(crate) type Shards = u64;
 
@@ -98,6 +102,23 @@ impl SpaceState {
         }
     }
 
+    /// Trimmed offsets for the next batch; no more than fit beside its messages.
+    pub(crate) fn take_trims_due(&mut self) -> Vec<Offset> {
+        self.trims_due.split_off(self.trims_due.len().saturating_sub(TRIMS_PER_BATCH))
+    }
+
+    /// What [`SpaceState::rewind`] needs to undo the publishes that follow.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { next_offset: self.next_offset, passed_through: self.history.passed_through() }
+    }
+
+    /// Undoes all publishes since the mark: nobody has seen their offsets.
+    pub(crate) fn rewind(&mut self, mark: &Mark) {
+        self.history.take_back(mark.next_offset, mark.passed_through);
+        self.keys.take_back(mark.next_offset);
+        self.next_offset = mark.next_offset;
+    }
+
     /// Sets and clears retained messages.
     pub(crate) fn retain(&mut self, retained: Vec<(TopicName, Option<Arc<Message>>)>) {
         for (topic, message) in retained {
@@ -117,6 +138,13 @@ impl SpaceState {
         matching.sort_unstable_by(|a, b| a.topic.cmp(&b.topic));
         matching
     }
+}
+
+/// A state of a space to which it can be taken back.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    next_offset: Offset,
+    passed_through: Offset,
 }
 
 /// Which shards have subscribers for what.
@@ -174,7 +202,7 @@ impl Interest {
 #[derive(Debug, Default)]
 pub(crate) struct RecentKeys {
     offsets: Map<Key, Offset>,
-    order: VecDeque<(Millis, Key)>,
+    order: VecDeque<(Millis, Offset, Key)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -193,21 +221,23 @@ impl RecentKeys {
     pub(crate) fn remember(&mut self, message: &Message) {
         let Some(key) = &message.idempotency_key else { return };
         let key = Key { publisher: message.publisher.clone(), topic: message.topic.clone(), key: (&**key).into() };
-        self.order.push_back((message.time, key.clone()));
+        self.order.push_back((message.time, message.offset, key.clone()));
         self.offsets.insert(key, message.offset);
     }
 
     pub(crate) fn forget_before(&mut self, time: Millis, keys_max: usize) {
-        while self.order.front().is_some_and(|(at, _)| *at < time) || self.order.len() > keys_max {
-            if let Some((_, key)) = self.order.pop_front() {
+        while self.order.front().is_some_and(|(at, ..)| *at < time) || self.order.len() > keys_max {
+            let Some((_, offset, key)) = self.order.pop_front() else { return };
+            // The key may have been used again since; a restart finds both in the log.
+            if self.offsets.get(&key) == Some(&offset) {
                 self.offsets.remove(&key);
             }
         }
     }
 
-    /// Forgets the key that was remembered last: its message was refused after all.
-    pub(crate) fn take_back(&mut self) {
-        if let Some((_, key)) = self.order.pop_back() {
+    /// Forgets the keys of messages from `first` on: they were refused after all.
+    pub(crate) fn take_back(&mut self, first: Offset) {
+        while let Some((_, _, key)) = self.order.pop_back_if(|(_, offset, _)| *offset >= first) {
             self.offsets.remove(&key);
         }
     }

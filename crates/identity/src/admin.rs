@@ -29,10 +29,7 @@ impl AdminKeys {
         for (index, key) in keys.iter().enumerate() {
             let bytes = key.expose().as_bytes();
             if bytes.len() < ADMIN_KEY_BYTES_MIN {
-                return Err(ConfigError::AdminKeyTooShort {
-                    place: index + 1,
-                    bytes: bytes.len(),
-                });
+                return Err(ConfigError::AdminKeyTooShort { place: index + 1, bytes: bytes.len() });
             }
             digests.push(digest(&SHA256, bytes));
         }
@@ -47,9 +44,9 @@ impl AdminKeys {
     /// Whether `presented` is one of the keys. Every key is compared, found or not.
     pub fn admits(&self, presented: &str) -> bool {
         let presented = digest(&SHA256, presented.as_bytes());
-        self.digests.iter().fold(false, |found, key| {
-            found | verify_slices_are_equal(key.as_ref(), presented.as_ref()).is_ok()
-        })
+        self.digests
+            .iter()
+            .fold(false, |found, key| found | verify_slices_are_equal(key.as_ref(), presented.as_ref()).is_ok())
     }
 }
 
@@ -69,11 +66,7 @@ mod tests {
         let second = "second-admin-key-0123456789";
         let keys = AdminKeys::new(&[first.into(), second.into()]).unwrap();
         assert!(keys.admits(first) && keys.admits(second));
-        for other in [
-            "",
-            "first-admin-key-012345678",
-            "first-admin-key-0123456780",
-        ] {
+        for other in ["", "first-admin-key-012345678", "first-admin-key-0123456780"] {
             assert!(!keys.admits(other), "{other}");
         }
         assert!(!AdminKeys::default().admits(""));

@@ -36,10 +36,7 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn new(entries_max: usize) -> Self {
-        Self {
-            half_max: entries_max / 2,
-            halves: Mutex::default(),
-        }
+        Self { half_max: entries_max / 2, halves: Mutex::default() }
     }
 
     pub(crate) fn get(&self, digest: &Digest) -> Option<Entry> {
@@ -74,12 +71,7 @@ impl Cache {
         halves.0.len() + halves.1.len()
     }
 
-    fn put_young(
-        &self,
-        halves: &mut (Entries, Entries),
-        digest: Digest,
-        entry: Entry,
-    ) -> Option<Entries> {
+    fn put_young(&self, halves: &mut (Entries, Entries), digest: Digest, entry: Entry) -> Option<Entries> {
         if self.half_max == 0 {
             return None;
         }
@@ -98,10 +90,7 @@ mod tests {
     use super::*;
 
     fn entry() -> Entry {
-        Entry {
-            principal: Arc::default(),
-            valid_from: 0,
-        }
+        Entry { principal: Arc::default(), valid_from: 0 }
     }
 
     #[test]

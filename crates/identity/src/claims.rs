@@ -34,9 +34,7 @@ impl GrantRules {
     /// # Errors
     /// [`ConfigError::Rule`] names the broken rule.
     pub(crate) fn check(&self, setting: &'static str) -> Result<(), ConfigError> {
-        self.compile(None)
-            .map(drop)
-            .map_err(|problem| ConfigError::Rule { setting, problem })
+        self.compile(None).map(drop).map_err(|problem| ConfigError::Rule { setting, problem })
     }
 
     /// With `${sub}` replaced.
@@ -48,10 +46,7 @@ impl GrantRules {
 }
 
 fn compile(effect: Effect, rules: &[String], subject: Option<&str>) -> Result<Vec<Rule>, String> {
-    rules
-        .iter()
-        .map(|rule| Rule::parse(effect, rule, subject).map_err(|e| e.to_string()))
-        .collect()
+    rules.iter().map(|rule| Rule::parse(effect, rule, subject).map_err(|e| e.to_string())).collect()
 }
 
 /// What the claims of a token must say.
@@ -89,11 +84,7 @@ pub(crate) struct Admitted {
 
 impl ClaimRules {
     /// Judges the claims of a token whose signature is good.
-    pub(crate) fn admit(
-        &self,
-        claims: &Map<String, Value>,
-        now: Millis,
-    ) -> Result<Admitted, TokenError> {
+    pub(crate) fn admit(&self, claims: &Map<String, Value>, now: Millis) -> Result<Admitted, TokenError> {
         let expires = time(claims, "exp")?;
         if self.require_exp && expires.is_none() {
             return Err(broken("exp", "is missing"));
@@ -117,10 +108,7 @@ impl ClaimRules {
         let token_id = text(claims, "jti", TOKEN_ID_BYTES_MAX)?;
         let issued_at = time(claims, "iat")?;
         if subject.is_none() && token_id.is_none() && issued_at.is_none() && expires.is_none() {
-            return Err(broken(
-                "sub",
-                "is missing, and so are jti, iat and exp: such a token could never be revoked",
-            ));
+            return Err(broken("sub", "is missing, and so are jti, iat and exp: such a token could never be revoked"));
         }
         let grant = self.grant(claims, subject)?;
         let principal = Principal {
@@ -130,35 +118,23 @@ impl ClaimRules {
             expires_at,
             grant,
         };
-        Ok(Admitted {
-            principal: Arc::new(principal),
-            valid_from,
-        })
+        Ok(Admitted { principal: Arc::new(principal), valid_from })
     }
 
-    fn grant(
-        &self,
-        claims: &Map<String, Value>,
-        subject: Option<&str>,
-    ) -> Result<Grant, TokenError> {
+    fn grant(&self, claims: &Map<String, Value>, subject: Option<&str>) -> Result<Grant, TokenError> {
         let Some(rules) = token_rules(claims)? else {
             // Checked when the configuration was read; a subject cannot break a rule.
             return self
                 .default_grant
                 .compile(subject)
-                .map_err(|problem| TokenError::Rule {
-                    claim: "default_allow",
-                    problem,
-                });
+                .map_err(|problem| TokenError::Rule { claim: "default_allow", problem });
         };
         if rules.allow.len() + rules.deny.len() > RULES_MAX {
             return Err(broken("fanfare", "has more than 256 rules"));
         }
         let compiled = |claim, effect, rules: &[String]| {
-            compile(effect, rules, subject).map_err(|problem| TokenError::Rule {
-                claim,
-                problem: quoted_rule(&problem),
-            })
+            compile(effect, rules, subject)
+                .map_err(|problem| TokenError::Rule { claim, problem: quoted_rule(&problem) })
         };
         let mut all = compiled("fanfare.deny", Effect::Deny, &rules.deny)?;
         all.extend(compiled("fanfare.allow", Effect::Allow, &rules.allow)?);
@@ -201,10 +177,7 @@ fn add_rules(rules: &mut GrantRules, name: &str, value: &Value) -> Result<(), To
         "deny" => (&mut rules.deny, "fanfare.deny"),
         other => {
             let claim = format!("fanfare.{}", quoted(other));
-            return Err(TokenError::Claims {
-                claim,
-                problem: "is unknown; known are allow and deny",
-            });
+            return Err(TokenError::Claims { claim, problem: "is unknown; known are allow and deny" });
         }
     };
     let Value::Array(items) = value else {
@@ -224,10 +197,7 @@ fn add_rules(rules: &mut GrantRules, name: &str, value: &Value) -> Result<(), To
 }
 
 fn broken(claim: &str, problem: &'static str) -> TokenError {
-    TokenError::Claims {
-        claim: claim.to_owned(),
-        problem,
-    }
+    TokenError::Claims { claim: claim.to_owned(), problem }
 }
 
 /// RFC 7519 2, NumericDate: seconds, possibly with a fraction.
@@ -243,18 +213,12 @@ fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<Millis>, Token
     }
     match number.as_f64() {
         // A float is cut to the range of the integer when converted.
-        Some(seconds) if seconds >= 0.0 => {
-            Ok(Some(((seconds * 1_000.0) as Millis).min(MILLIS_MAX)))
-        }
+        Some(seconds) if seconds >= 0.0 => Ok(Some(((seconds * 1_000.0) as Millis).min(MILLIS_MAX))),
         _ => Err(not_a_time()),
     }
 }
 
-fn text<'a>(
-    claims: &'a Map<String, Value>,
-    name: &str,
-    bytes_max: usize,
-) -> Result<Option<&'a str>, TokenError> {
+fn text<'a>(claims: &'a Map<String, Value>, name: &str, bytes_max: usize) -> Result<Option<&'a str>, TokenError> {
     match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Err(broken(name, "is empty")),
@@ -268,27 +232,15 @@ fn text<'a>(
 }
 
 /// RFC 7519 4.1.3: `aud` is one text or a list, and one of them must be ours; `iss` likewise.
-fn require_one_of(
-    claims: &Map<String, Value>,
-    name: &str,
-    accepted: &[String],
-) -> Result<(), TokenError> {
+fn require_one_of(claims: &Map<String, Value>, name: &str, accepted: &[String]) -> Result<(), TokenError> {
     if accepted.is_empty() {
         return Ok(());
     }
-    let is_accepted = |value: &Value| {
-        value
-            .as_str()
-            .is_some_and(|text| accepted.iter().any(|a| a == text))
-    };
+    let is_accepted = |value: &Value| value.as_str().is_some_and(|text| accepted.iter().any(|a| a == text));
     let found = match claims.get(name) {
         None | Some(Value::Null) => return Err(broken(name, "is missing")),
         Some(Value::Array(values)) if name == "aud" => values.iter().any(is_accepted),
         Some(value) => is_accepted(value),
     };
-    if found {
-        Ok(())
-    } else {
-        Err(broken(name, "is not one that is accepted here"))
-    }
+    if found { Ok(()) } else { Err(broken(name, "is not one that is accepted here")) }
 }

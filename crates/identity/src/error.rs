@@ -25,9 +25,7 @@ pub enum TokenError {
     #[error("not a JSON Web Token: {0}")]
     Malformed(&'static str),
     /// Signed with an algorithm that no configured key has, `none` included.
-    #[error(
-        "tokens signed with {0:?} are not accepted; sign with the algorithm of a configured key"
-    )]
+    #[error("tokens signed with {0:?} are not accepted; sign with the algorithm of a configured key")]
     Algorithm(String),
     /// The `kid` names none of the keys.
     #[error("no key with id {0:?} is known; check the token's kid against the configured keys")]
@@ -67,6 +65,9 @@ pub enum TokenError {
         /// Names the rule and says what is wrong with it.
         problem: String,
     },
+    /// A ticket that was never issued, was used before, or is too old.
+    #[error("the ticket does not count: it stands for one use within 30 seconds; get a new one from POST /v1/tickets")]
+    Ticket,
     /// Revoked by subject, by token id or by time.
     #[error("the token was revoked; get a new one")]
     Revoked,
@@ -87,6 +88,7 @@ impl TokenError {
             Self::NotYetValid { .. } => "token_not_yet_valid",
             Self::Claims { .. } => "token_claims",
             Self::Rule { .. } => "token_rule",
+            Self::Ticket => "ticket_unknown",
             Self::Revoked => "token_revoked",
         }
     }
@@ -140,9 +142,7 @@ pub enum ConfigError {
     #[error("key id {0:?} is used twice for the same algorithm; give each key its own id")]
     DuplicateId(String),
     /// More than [`KEYS_MAX`] keys, or too many of one algorithm without an id.
-    #[error(
-        "too many keys: at most {KEYS_MAX}, and at most {CANDIDATES_MAX} of one algorithm without an id"
-    )]
+    #[error("too many keys: at most {KEYS_MAX}, and at most {CANDIDATES_MAX} of one algorithm without an id")]
     TooManyKeys,
     /// A JWKS URL that cannot be fetched.
     #[error("JWKS URL {url:?}: {problem}")]

@@ -41,11 +41,7 @@ impl GateConfig {
     /// Development mode: no token, no limits; a token that is presented all the same is verified
     /// against `key` and keeps its own, narrower grant.
     pub fn development(key: KeyConfig) -> Self {
-        Self {
-            keys: vec![key],
-            is_development: true,
-            ..Self::default()
-        }
+        Self { keys: vec![key], is_development: true, ..Self::default() }
     }
 }
 
@@ -154,11 +150,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`TokenError`] says why the token does not count.
-    pub async fn verify_with_fetch(
-        &self,
-        token: &str,
-        now: Millis,
-    ) -> Result<Arc<Principal>, TokenError> {
+    pub async fn verify_with_fetch(&self, token: &str, now: Millis) -> Result<Arc<Principal>, TokenError> {
         match self.inner.judge(token, now, true) {
             Ok(principal) => return Ok(principal),
             Err(Judgement::Refused(error)) => return Err(error),
@@ -229,19 +221,14 @@ impl Gate {
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let active = self.inner.active.load();
-        f.debug_struct("Gate")
-            .field("keys", &active.keys)
-            .finish_non_exhaustive()
+        f.debug_struct("Gate").field("keys", &active.keys).finish_non_exhaustive()
     }
 }
 
 async fn keep_keys_fresh(inner: Arc<Inner>) {
     loop {
         let sources = inner.active.load().settings.sources.clone();
-        let mut due: Vec<_> = sources
-            .iter()
-            .map(|source| (Instant::now() + source.refresh_in(), source))
-            .collect();
+        let mut due: Vec<_> = sources.iter().map(|source| (Instant::now() + source.refresh_in(), source)).collect();
         loop {
             let Some((at, source)) = due.iter_mut().min_by_key(|(at, _)| *at) else {
                 inner.replaced.notified().await;
@@ -297,12 +284,7 @@ impl Inner {
         }
     }
 
-    fn judge(
-        &self,
-        token: &str,
-        now: Millis,
-        may_fetch: bool,
-    ) -> Result<Arc<Principal>, Judgement> {
+    fn judge(&self, token: &str, now: Millis, may_fetch: bool) -> Result<Arc<Principal>, Judgement> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::TooLarge { bytes: token.len() }.into());
         }
@@ -325,11 +307,7 @@ impl Active {
         for fetched in settings.sources.iter().filter_map(|s| s.keys()) {
             keys.extend(&fetched);
         }
-        Self {
-            settings,
-            keys,
-            cache: Cache::new(CACHE_ENTRIES_MAX),
-        }
+        Self { settings, keys, cache: Cache::new(CACHE_ENTRIES_MAX) }
     }
 
     fn remembered(&self, digest: &Digest, now: Millis) -> Result<Option<Entry>, TokenError> {
@@ -344,20 +322,14 @@ impl Active {
                 Err(TokenError::Expired { at })
             }
             // Only a clock that was set back leads here.
-            _ if now < entry.valid_from => Err(TokenError::NotYetValid {
-                from: entry.valid_from.saturating_add(leeway_ms),
-            }),
+            _ if now < entry.valid_from => {
+                Err(TokenError::NotYetValid { from: entry.valid_from.saturating_add(leeway_ms) })
+            }
             _ => Ok(Some(entry)),
         }
     }
 
-    fn admit(
-        &self,
-        text: &str,
-        digest: Digest,
-        now: Millis,
-        may_fetch: bool,
-    ) -> Result<Entry, Judgement> {
+    fn admit(&self, text: &str, digest: Digest, now: Millis, may_fetch: bool) -> Result<Entry, Judgement> {
         let token = Token::read(text)?;
         let is_signed = self
             .keys
@@ -367,10 +339,7 @@ impl Active {
             return Err(self.without_key(&token, now, may_fetch));
         }
         let admitted = self.settings.claims.admit(&token.claims()?, now)?;
-        let entry = Entry {
-            principal: admitted.principal,
-            valid_from: admitted.valid_from,
-        };
+        let entry = Entry { principal: admitted.principal, valid_from: admitted.valid_from };
         self.cache.put(digest, entry.clone());
         Ok(entry)
     }

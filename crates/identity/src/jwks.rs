@@ -17,7 +17,7 @@ use crate::error::ConfigError;
 use crate::jwk::read_key_set;
 use crate::keys::Keys;
 
-/// A fetch that takes longer has failed.
+/// A fetch that takes longer has failed, unless configured otherwise.
 pub const JWKS_FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// A key set that is longer is refused.
 pub const JWKS_BYTES_MAX: usize = 256 * 1024;
@@ -39,6 +39,8 @@ pub struct JwksConfig {
     pub ttl_min_ms: Millis,
     /// A longer `max-age` is taken as this.
     pub ttl_max_ms: Millis,
+    /// A fetch that takes longer has failed.
+    pub fetch_timeout: Duration,
 }
 
 impl JwksConfig {
@@ -50,6 +52,7 @@ impl JwksConfig {
             ttl_default_ms: 600_000,
             ttl_min_ms: 60_000,
             ttl_max_ms: 86_400_000,
+            fetch_timeout: JWKS_FETCH_TIMEOUT,
         }
     }
 }
@@ -91,23 +94,13 @@ impl Source {
                 problem: "a user or password in the URL is not supported",
             });
         }
-        let connector = HttpsConnectorBuilder::new()
-            .with_webpki_roots()
-            .https_or_http()
-            .enable_http1()
-            .enable_http2()
-            .build();
+        let connector =
+            HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().enable_http2().build();
         let client = Client::builder(TokioExecutor::new())
             // Minutes pass between fetches: a kept connection would only be found dead.
             .pool_max_idle_per_host(0)
             .build(connector);
-        Ok(Self {
-            config: config.clone(),
-            uri,
-            client,
-            flight: tokio::sync::Mutex::new(()),
-            state: Mutex::default(),
-        })
+        Ok(Self { config: config.clone(), uri, client, flight: tokio::sync::Mutex::new(()), state: Mutex::default() })
     }
 
     pub(crate) fn keys(&self) -> Option<Keys> {
@@ -135,9 +128,7 @@ impl Source {
             Some(_) => self.config.refetch_interval_ms,
             None => self.config.refetch_interval_ms.min(UNLOADED_INTERVAL_MS),
         };
-        state
-            .asked_at
-            .is_none_or(|at| now.saturating_sub(at) >= interval)
+        state.asked_at.is_none_or(|at| now.saturating_sub(at) >= interval)
     }
 
     /// Fetches because a token asks for it: not too often, and never twice at a time. `publish`
@@ -171,9 +162,8 @@ impl Source {
     }
 
     async fn fetch_and_keep(&self, publish: &impl Fn()) {
-        let fetched = tokio::time::timeout(JWKS_FETCH_TIMEOUT, self.fetch())
-            .await
-            .unwrap_or(Err("no answer within 5 s"));
+        let fetched =
+            tokio::time::timeout(self.config.fetch_timeout, self.fetch()).await.unwrap_or(Err("no answer in time"));
         let mut state = self.state.lock();
         state.fetches += 1;
         match fetched {
@@ -187,11 +177,7 @@ impl Source {
             }
             Err(problem) => {
                 if state.failures == 0 {
-                    tracing::warn!(
-                        host = self.uri.host(),
-                        problem,
-                        "key set not fetched; earlier keys stay in use"
-                    );
+                    tracing::warn!(host = self.uri.host(), problem, "key set not fetched; earlier keys stay in use");
                 }
                 state.failures = state.failures.saturating_add(1);
                 return;
@@ -207,11 +193,7 @@ impl Source {
             .header(USER_AGENT, concat!("fanfare/", env!("CARGO_PKG_VERSION")))
             .body(Empty::new())
             .map_err(|_| "the request cannot be made")?;
-        let response = self
-            .client
-            .request(request)
-            .await
-            .map_err(|_| "the server cannot be reached")?;
+        let response = self.client.request(request).await.map_err(|_| "the server cannot be reached")?;
         if response.status() != StatusCode::OK {
             return Err("the server did not answer with status 200");
         }
@@ -226,10 +208,7 @@ impl Source {
 
     fn ttl_ms(&self, headers: &HeaderMap) -> Millis {
         let config = &self.config;
-        cache_ms(headers)
-            .unwrap_or(config.ttl_default_ms)
-            .min(config.ttl_max_ms)
-            .max(config.ttl_min_ms)
+        cache_ms(headers).unwrap_or(config.ttl_default_ms).min(config.ttl_max_ms).max(config.ttl_min_ms)
     }
 }
 
@@ -279,12 +258,7 @@ mod tests {
 
     #[test]
     fn a_url_that_cannot_be_fetched_is_refused() {
-        for url in [
-            "",
-            "keys.json",
-            "ftp://host/keys",
-            "https://me:pass@host/keys",
-        ] {
+        for url in ["", "keys.json", "ftp://host/keys", "https://me:pass@host/keys"] {
             let error = Source::new(&JwksConfig::new(url)).err().unwrap();
             assert!(!error.to_string().contains("pass@"), "{error}");
         }

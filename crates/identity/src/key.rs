@@ -133,18 +133,10 @@ impl Key {
     pub(crate) fn from_config(config: &KeyConfig, place: usize) -> Result<Self, ConfigError> {
         let name = key_name(config.id.as_deref(), place);
         let decoding = match (&config.material, config.algorithm) {
-            (KeyMaterial::Secret(secret), KeyAlgorithm::HS256) => {
-                hmac_key(secret.expose().as_bytes(), name)?
-            }
-            (KeyMaterial::SecretBase64(secret), KeyAlgorithm::HS256) => {
-                hmac_key(&secret_bytes(secret, &name)?, name)?
-            }
+            (KeyMaterial::Secret(secret), KeyAlgorithm::HS256) => hmac_key(secret.expose().as_bytes(), name)?,
+            (KeyMaterial::SecretBase64(secret), KeyAlgorithm::HS256) => hmac_key(&secret_bytes(secret, &name)?, name)?,
             (KeyMaterial::PublicKeyPem(pem), algorithm) if algorithm != KeyAlgorithm::HS256 => {
-                public_key(pem, algorithm).map_err(|problem| ConfigError::Pem {
-                    key: name,
-                    algorithm,
-                    problem,
-                })?
+                public_key(pem, algorithm).map_err(|problem| ConfigError::Pem { key: name, algorithm, problem })?
             }
             (_, algorithm) => return Err(mismatch(name, algorithm, "public_key_pem")),
         };
@@ -162,32 +154,20 @@ impl Key {
         }
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(context.finish().as_ref());
-        Self {
-            id: id.map(Into::into),
-            algorithm,
-            decoding,
-            fingerprint,
-        }
+        Self { id: id.map(Into::into), algorithm, decoding, fingerprint }
     }
 
     /// Whether `signature` (Base64) is this key's over `message`.
     pub(crate) fn verifies(&self, message: &str, signature: &str) -> bool {
         // An error says that the signature is not Base64 or the key cannot be used: not verified.
-        jsonwebtoken::crypto::verify(
-            signature,
-            message.as_bytes(),
-            &self.decoding,
-            self.algorithm.jwt(),
-        )
-        .unwrap_or(false)
+        jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.decoding, self.algorithm.jwt())
+            .unwrap_or(false)
     }
 }
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
-            && self.algorithm == other.algorithm
-            && self.fingerprint == other.fingerprint
+        self.id == other.id && self.algorithm == other.algorithm && self.fingerprint == other.fingerprint
     }
 }
 
@@ -216,24 +196,13 @@ pub(crate) fn secret_bytes(secret: &Secret, key: &str) -> Result<Vec<u8>, Config
     const LENIENT: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let text = secret.expose().trim();
-    let alphabet = if text.contains(['-', '_']) {
-        &alphabet::URL_SAFE
-    } else {
-        &alphabet::STANDARD
-    };
-    GeneralPurpose::new(alphabet, LENIENT)
-        .decode(text)
-        .map_err(|_| ConfigError::SecretBase64 {
-            key: key.to_owned(),
-        })
+    let alphabet = if text.contains(['-', '_']) { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
+    GeneralPurpose::new(alphabet, LENIENT).decode(text).map_err(|_| ConfigError::SecretBase64 { key: key.to_owned() })
 }
 
 pub(crate) fn require_secret_length(secret: &[u8], key: String) -> Result<(), ConfigError> {
     if secret.len() < HS256_SECRET_BYTES_MIN {
-        return Err(ConfigError::SecretTooShort {
-            key,
-            bytes: secret.len(),
-        });
+        return Err(ConfigError::SecretTooShort { key, bytes: secret.len() });
     }
     Ok(())
 }
@@ -257,8 +226,7 @@ fn public_key(pem: &str, algorithm: KeyAlgorithm) -> Result<DecodingKey, &'stati
         KeyAlgorithm::EdDSA => DecodingKey::from_ed_pem(pem),
         KeyAlgorithm::HS256 => return Err("HS256 has no public key"),
     };
-    let key =
-        key.map_err(|_| "expected -----BEGIN PUBLIC KEY----- with a key of that algorithm")?;
+    let key = key.map_err(|_| "expected -----BEGIN PUBLIC KEY----- with a key of that algorithm")?;
     let bytes = key.try_get_as_bytes().map_err(|_| "unreadable key")?;
     require_public_key(algorithm, bytes)?;
     Ok(key)

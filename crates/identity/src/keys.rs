@@ -71,23 +71,13 @@ impl Keys {
         id: Option<&'a str>,
     ) -> impl Iterator<Item = &'a Key> {
         let of_algorithm = move |key: &&Key| key.algorithm == algorithm;
-        let named = self
-            .keys
-            .iter()
-            .filter(of_algorithm)
-            .filter(move |key| id.is_none() || key.id.as_deref() == id);
-        let unnamed = self
-            .keys
-            .iter()
-            .filter(of_algorithm)
-            .filter(move |key| id.is_some() && key.id.is_none());
+        let named = self.keys.iter().filter(of_algorithm).filter(move |key| id.is_none() || key.id.as_deref() == id);
+        let unnamed = self.keys.iter().filter(of_algorithm).filter(move |key| id.is_some() && key.id.is_none());
         named.chain(unnamed).take(CANDIDATES_MAX)
     }
 
     /// Whether some key answers to this `kid`.
     pub(crate) fn knows(&self, algorithm: KeyAlgorithm, id: &str) -> bool {
-        self.keys
-            .iter()
-            .any(|key| key.algorithm == algorithm && key.id.as_deref() == Some(id))
+        self.keys.iter().any(|key| key.algorithm == algorithm && key.id.as_deref() == Some(id))
     }
 }

@@ -25,9 +25,7 @@ mod ticket;
 mod token;
 
 pub use admin::AdminKeys;
-pub use claims::{
-    CLAIM_TEXT_BYTES_MAX, ClaimRules, GrantRules, RULES_MAX, SUBJECT_BYTES_MAX, TOKEN_ID_BYTES_MAX,
-};
+pub use claims::{CLAIM_TEXT_BYTES_MAX, ClaimRules, GrantRules, RULES_MAX, SUBJECT_BYTES_MAX, TOKEN_ID_BYTES_MAX};
 pub use error::{ConfigError, TokenError};
 pub use gate::{CACHE_ENTRIES_MAX, Gate, GateConfig, Verdict};
 pub use jwks::{JWKS_BYTES_MAX, JWKS_FETCH_TIMEOUT, JwksConfig};

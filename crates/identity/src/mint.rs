@@ -58,9 +58,7 @@ impl SigningKey {
             (SigningMaterial::SecretBase64(secret), KeyAlgorithm::HS256) => {
                 hmac_key(&secret_bytes(secret, &name)?, name.clone())?
             }
-            (SigningMaterial::PrivateKeyPem(pem), algorithm)
-                if algorithm != KeyAlgorithm::HS256 =>
-            {
+            (SigningMaterial::PrivateKeyPem(pem), algorithm) if algorithm != KeyAlgorithm::HS256 => {
                 private_key(pem, algorithm).ok_or_else(|| unusable(name.clone(), algorithm))?
             }
             (_, algorithm) => return Err(mismatch(name, algorithm, "a private key in PEM")),
@@ -68,8 +66,7 @@ impl SigningKey {
         let mut header = Header::new(algorithm.jwt());
         header.kid = config.id.clone();
         let key = Self { header, encoding };
-        key.sign(&Map::new())
-            .map_err(|_| unusable(name, algorithm))?;
+        key.sign(&Map::new()).map_err(|_| unusable(name, algorithm))?;
         Ok(key)
     }
 
@@ -80,11 +77,7 @@ impl SigningKey {
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "SigningKey({:?}, {:?})",
-            self.header.kid, self.header.alg
-        )
+        write!(f, "SigningKey({:?}, {:?})", self.header.kid, self.header.alg)
     }
 }
 

@@ -2,17 +2,8 @@
 
 /// Names whose value is a credential. A longer name that ends in one of them, such as
 /// `access_token`, is found as well.
-const NAMES: [&str; 9] = [
-    "token",
-    "ticket",
-    "secret",
-    "password",
-    "api_key",
-    "apikey",
-    "access_key",
-    "x-admin-key",
-    "authorization",
-];
+const NAMES: [&str; 9] =
+    ["token", "ticket", "secret", "password", "api_key", "apikey", "access_key", "x-admin-key", "authorization"];
 
 const MASK: &str = "[redacted]";
 
@@ -51,8 +42,7 @@ fn named(text: &str) -> Option<(usize, usize)> {
     let is_quoted = skip(text, &mut at, &["\\\"", "\"", "'"]);
     skip_spaces(text, &mut at);
     let is_header = *name == "authorization" || *name == "x-admin-key";
-    let is_assigned = skip(text, &mut at, &["=", "%3d"])
-        || ((is_quoted || is_header) && skip(text, &mut at, &[":"]));
+    let is_assigned = skip(text, &mut at, &["=", "%3d"]) || ((is_quoted || is_header) && skip(text, &mut at, &[":"]));
     if !is_assigned {
         return None;
     }
@@ -66,8 +56,7 @@ fn named(text: &str) -> Option<(usize, usize)> {
 
 /// The whole value: a scheme we do not know may be followed by several parts.
 fn header_value(text: &str) -> usize {
-    text.find(['\r', '\n', '"', '\'', '}'])
-        .unwrap_or(text.len())
+    text.find(['\r', '\n', '"', '\'', '}']).unwrap_or(text.len())
 }
 
 fn bearer(text: &str, before: Option<char>) -> Option<(usize, usize)> {
@@ -90,9 +79,7 @@ fn web_token(text: &str) -> Option<usize> {
     if !text.starts_with("eyJ") {
         return None;
     }
-    let end = text
-        .find(|c: char| !is_token_char(c) && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !is_token_char(c) && !matches!(c, '.' | '=')).unwrap_or(text.len());
     let (header, _) = text[..end].split_once('.')?;
     (header.len() >= 8).then_some(end)
 }
@@ -102,14 +89,8 @@ fn is_token_char(c: char) -> bool {
 }
 
 fn value_len(text: &str) -> usize {
-    text.find(|c: char| {
-        c.is_whitespace()
-            || matches!(
-                c,
-                '&' | '"' | '\'' | ',' | ';' | '#' | '\\' | '<' | '>' | '}'
-            )
-    })
-    .unwrap_or(text.len())
+    text.find(|c: char| c.is_whitespace() || matches!(c, '&' | '"' | '\'' | ',' | ';' | '#' | '\\' | '<' | '>' | '}'))
+        .unwrap_or(text.len())
 }
 
 fn starts_with(text: &str, prefix: &str) -> bool {
@@ -138,27 +119,12 @@ mod tests {
             ("/v1/sse?token=abc&x=1", "/v1/sse?token=[redacted]&x=1"),
             ("?ticket=abc#top", "?ticket=[redacted]#top"),
             ("?Access_Token=abc", "?Access_Token=[redacted]"),
-            (
-                "next=%2F%3Ftoken%3Dabc&x=1",
-                "next=%2F%3Ftoken%3D[redacted]&x=1",
-            ),
-            (
-                r#"{"token":"abc","n":1}"#,
-                r#"{"token":"[redacted]","n":1}"#,
-            ),
-            (
-                r#"{\"password\": \"abc\"}"#,
-                r#"{\"password\": \"[redacted]\"}"#,
-            ),
-            (
-                "Authorization: Bearer abc\r\nHost: x",
-                "Authorization: [redacted]\r\nHost: x",
-            ),
+            ("next=%2F%3Ftoken%3Dabc&x=1", "next=%2F%3Ftoken%3D[redacted]&x=1"),
+            (r#"{"token":"abc","n":1}"#, r#"{"token":"[redacted]","n":1}"#),
+            (r#"{\"password\": \"abc\"}"#, r#"{\"password\": \"[redacted]\"}"#),
+            ("Authorization: Bearer abc\r\nHost: x", "Authorization: [redacted]\r\nHost: x"),
             ("authorization: Basic YTpi", "authorization: [redacted]"),
-            (
-                r#""authorization": "Bearer abc", "#,
-                r#""authorization": "[redacted]", "#,
-            ),
+            (r#""authorization": "Bearer abc", "#, r#""authorization": "[redacted]", "#),
             ("sent bearer abcdefgh.", "sent bearer [redacted]"),
             ("bearer of news", "bearer of news"),
             ("token expired", "token expired"),
@@ -173,6 +139,21 @@ mod tests {
         for text in [jwt.to_owned(), format!("got <{jwt}>"), jwt[..40].to_owned()] {
             let masked = redact(&text);
             assert!(masked.contains(MASK) && !masked.contains("eyJ"), "{masked}");
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_stumble_or_shows_a_value() {
+        let pieces =
+            ["token", "=", "\"", ":", " ", "é", "日本", "eyJ", ".", "Bearer ", "%3D", "Authorization", "&", "\\"];
+        for a in pieces {
+            for b in pieces {
+                for c in pieces {
+                    let text = format!("{a}{b}{c}ticket=hidden{c}{b}{a}");
+                    let masked = redact(&text);
+                    assert!(!masked.contains("hidden"), "{text} -> {masked}");
+                }
+            }
         }
     }
 }

@@ -55,9 +55,7 @@ pub struct Revoked {
 #[derive(Debug, thiserror::Error)]
 pub enum RevocationError {
     /// [`REVOCATIONS_MAX`] is reached and nothing has expired.
-    #[error(
-        "the list of revocations is full ({max}); revoke with issued_before or give each an end"
-    )]
+    #[error("the list of revocations is full ({max}); revoke with issued_before or give each an end")]
     Full {
         /// The bound.
         max: usize,
@@ -100,14 +98,8 @@ impl Revocations {
     ///
     /// # Errors
     /// [`RevocationError`] when the list cannot be read in full.
-    pub fn load_bounded(
-        log: Arc<dyn Log>,
-        now: Millis,
-        entries_max: usize,
-    ) -> Result<Self, RevocationError> {
-        let records = log
-            .records(RecordTable::Revocations)
-            .map_err(RevocationError::Unreadable)?;
+    pub fn load_bounded(log: Arc<dyn Log>, now: Millis, entries_max: usize) -> Result<Self, RevocationError> {
+        let records = log.records(RecordTable::Revocations).map_err(RevocationError::Unreadable)?;
         let revocations = Self {
             log,
             entries_max,
@@ -147,9 +139,7 @@ impl Revocations {
         let (kept, superseded) = self.apply(&entry, now)?;
         self.generation.fetch_add(1, Ordering::Release);
         let (key, value) = write_record(&kept);
-        self.log
-            .put_record(RecordTable::Revocations, &key, Some(value), done)
-            .map_err(RevocationError::NotKept)?;
+        self.log.put_record(RecordTable::Revocations, &key, Some(value), done).map_err(RevocationError::NotKept)?;
         self.forget(superseded);
         Ok(())
     }
@@ -204,11 +194,7 @@ impl Revocations {
 
     /// Takes an entry into memory. Gives the entry as it is to be kept and the entries that it
     /// makes superfluous.
-    fn apply(
-        &self,
-        entry: &Revoked,
-        now: Millis,
-    ) -> Result<(Revoked, Vec<Revocation>), RevocationError> {
+    fn apply(&self, entry: &Revoked, now: Millis) -> Result<(Revoked, Vec<Revocation>), RevocationError> {
         let mut state = self.state.write();
         let mut superfluous = Vec::new();
         if state.count >= self.entries_max {
@@ -216,9 +202,7 @@ impl Revocations {
         }
         if state.count >= self.entries_max && !state.holds(&entry.revocation) {
             self.forget(superfluous);
-            return Err(RevocationError::Full {
-                max: self.entries_max,
-            });
+            return Err(RevocationError::Full { max: self.entries_max });
         }
         let (kept, superseded) = state.add(entry);
         superfluous.extend(superseded);
@@ -235,13 +219,8 @@ impl Revocations {
     /// Removes records. A failure leaves a superfluous record, which the next start removes.
     fn forget(&self, entries: Vec<Revocation>) {
         for revocation in entries {
-            let (key, _) = write_record(&Revoked {
-                revocation,
-                until: None,
-            });
-            let removed = self
-                .log
-                .put_record(RecordTable::Revocations, &key, None, None);
+            let (key, _) = write_record(&Revoked { revocation, until: None });
+            let removed = self.log.put_record(RecordTable::Revocations, &key, None, None);
             if let Err(error) = removed {
                 tracing::debug!(%error, "an ended revocation stays on disk until the next start");
             }

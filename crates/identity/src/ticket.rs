@@ -45,22 +45,14 @@ impl Tickets {
 
     /// [`Tickets::new`] with another bound, at least 1.
     pub fn bounded(revocations: Arc<Revocations>, tickets_max: usize) -> Self {
-        Self {
-            revocations,
-            tickets_max: tickets_max.max(1),
-            state: Mutex::default(),
-        }
+        Self { revocations, tickets_max: tickets_max.max(1), state: Mutex::default() }
     }
 
     /// A ticket for `principal`: 22 characters that need no escaping in a URL.
     ///
     /// # Errors
     /// [`RandomnessUnavailable`].
-    pub fn issue(
-        &self,
-        principal: Arc<Principal>,
-        now: Millis,
-    ) -> Result<String, RandomnessUnavailable> {
+    pub fn issue(&self, principal: Arc<Principal>, now: Millis) -> Result<String, RandomnessUnavailable> {
         let id = id_bytes()?;
         let ends = now.saturating_add(TICKET_TTL_MS);
         let mut state = self.state.lock();

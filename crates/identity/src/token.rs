@@ -48,17 +48,8 @@ impl<'a> Token<'a> {
         if header.crit.is_some() {
             return Err(TokenError::Malformed("the header asks for extensions"));
         }
-        let algorithm = header
-            .alg
-            .parse()
-            .map_err(|()| TokenError::Algorithm(quoted(&header.alg)))?;
-        Ok(Self {
-            algorithm,
-            key_id: header.kid,
-            message,
-            claims,
-            signature,
-        })
+        let algorithm = header.alg.parse().map_err(|()| TokenError::Algorithm(quoted(&header.alg)))?;
+        Ok(Self { algorithm, key_id: header.kid, message, claims, signature })
     }
 
     /// The claims; to be called only once the signature is known to be good.

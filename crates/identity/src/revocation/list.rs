@@ -26,8 +26,7 @@ impl Cut {
 
     /// Whether `other` adds nothing to this one.
     fn includes(self, other: Self) -> bool {
-        later(self.before, other.before) == self.before
-            && later(self.until, other.until) == self.until
+        later(self.before, other.before) == self.before && later(self.until, other.until) == self.until
     }
 }
 
@@ -105,10 +104,7 @@ impl State {
 
     pub(super) fn entries(&self) -> impl Iterator<Item = Revoked> {
         let everyone = self.everyone.0.iter().filter_map(|cut| everyone(*cut));
-        let subjects = self
-            .subjects
-            .iter()
-            .flat_map(|(name, cuts)| cuts.0.iter().map(|cut| of_subject(name, *cut)));
+        let subjects = self.subjects.iter().flat_map(|(name, cuts)| cuts.0.iter().map(|cut| of_subject(name, *cut)));
         let tokens = self.tokens.iter().map(|(id, until)| of_token(id, *until));
         everyone.chain(subjects).chain(tokens)
     }
@@ -116,10 +112,7 @@ impl State {
     pub(super) fn holds(&self, revocation: &Revocation) -> bool {
         let has = |cuts: &Cuts, before| cuts.0.iter().any(|cut| cut.before == before);
         match revocation {
-            Revocation::Subject {
-                subject,
-                issued_before,
-            } => {
+            Revocation::Subject { subject, issued_before } => {
                 let cuts = self.subjects.get(subject.as_str());
                 cuts.is_some_and(|cuts| has(cuts, *issued_before))
             }
@@ -132,23 +125,14 @@ impl State {
         let is_new = !self.holds(&entry.revocation);
         let until = entry.until;
         let (kept, superseded) = match &entry.revocation {
-            Revocation::Subject {
-                subject,
-                issued_before: before,
-            } => {
+            Revocation::Subject { subject, issued_before: before } => {
                 let cuts = self.subjects.entry(subject.as_str().into()).or_default();
-                let (cut, old) = cuts.add(Cut {
-                    before: *before,
-                    until,
-                });
+                let (cut, old) = cuts.add(Cut { before: *before, until });
                 let old = old.iter().map(|cut| of_subject(subject, *cut).revocation);
                 (cut.until, old.collect())
             }
             Revocation::IssuedBefore { issued_before } => {
-                let (cut, old) = self.everyone.add(Cut {
-                    before: Some(*issued_before),
-                    until,
-                });
+                let (cut, old) = self.everyone.add(Cut { before: Some(*issued_before), until });
                 let old = old.iter().filter_map(|cut| everyone(*cut));
                 (cut.until, old.map(|entry| entry.revocation).collect())
             }
@@ -160,10 +144,7 @@ impl State {
         };
         self.count += usize::from(is_new);
         self.count -= superseded.len();
-        let kept = Revoked {
-            revocation: entry.revocation.clone(),
-            until: kept,
-        };
+        let kept = Revoked { revocation: entry.revocation.clone(), until: kept };
         (kept, superseded)
     }
 
@@ -190,27 +171,16 @@ impl State {
 
 fn of_subject(subject: &str, cut: Cut) -> Revoked {
     Revoked {
-        revocation: Revocation::Subject {
-            subject: subject.to_owned(),
-            issued_before: cut.before,
-        },
+        revocation: Revocation::Subject { subject: subject.to_owned(), issued_before: cut.before },
         until: cut.until,
     }
 }
 
 fn of_token(token_id: &str, until: Option<Millis>) -> Revoked {
-    Revoked {
-        revocation: Revocation::Token {
-            token_id: token_id.to_owned(),
-        },
-        until,
-    }
+    Revoked { revocation: Revocation::Token { token_id: token_id.to_owned() }, until }
 }
 
 /// A cut of everybody always has a time.
 fn everyone(cut: Cut) -> Option<Revoked> {
-    cut.before.map(|issued_before| Revoked {
-        revocation: Revocation::IssuedBefore { issued_before },
-        until: cut.until,
-    })
+    cut.before.map(|issued_before| Revoked { revocation: Revocation::IssuedBefore { issued_before }, until: cut.until })
 }
