@@ -162,6 +162,13 @@ impl Gateway {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Not ready for new clients from now on; whoever is connected stays, and plain requests are
+    /// answered. For the time that load balancers need to look elsewhere, before
+    /// [`crate::Server::drain`], which takes no connection any more.
+    pub fn announce_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
     pub(crate) fn set_draining(&self) {
         self.draining.store(true, Ordering::Release);
         self.streams.close_all();
@@ -344,6 +351,14 @@ impl Gateway {
             page.extend(rx.await.unwrap_or_default());
         }
         page
+    }
+
+    /// One connection, if it is open here.
+    pub async fn connection(&self, connection: ConnectionId) -> Option<ConnectionSummary> {
+        let inbox = self.inboxes.get(connection.shard() as usize)?;
+        let (answer, summary) = oneshot::channel();
+        inbox.command(Command::Show { connection, answer });
+        summary.await.ok().flatten()
     }
 
     /// Revokes, in force at once for every later check and within a second on live connections.
