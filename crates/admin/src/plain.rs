@@ -49,20 +49,17 @@ pub(crate) async fn metrics(service: &Service, gateway: &Arc<Gateway>) -> Result
 /// Registers what is read at every scrape. Spaces beyond the first thousand are summed by the
 /// metrics themselves.
 fn observe(gateway: &Arc<Gateway>) {
-    let gateway = Arc::downgrade(gateway);
-    let metrics = gateway.upgrade().map(|gateway| gateway.metrics.clone());
-    let observer = move |gauges: &mut fanfare_telemetry::Gauges| {
-        let Some(gateway) = gateway.upgrade() else { return };
+    // The gateway owns its metrics, and they own the observer.
+    let observed = Arc::downgrade(gateway);
+    gateway.metrics.observe(Box::new(move |gauges| {
+        let Some(gateway) = observed.upgrade() else { return };
         gauges.connections_open += gateway.connection_count() as u64;
         gauges.log_disk_bytes += gateway.core.log().disk_bytes();
         for space in gateway.core.spaces(None, usize::MAX) {
             let (messages, bytes, _) = gateway.core.kept(&space);
             gauges.history(&space, messages as u64, bytes);
         }
-    };
-    if let Some(metrics) = metrics {
-        metrics.observe(Box::new(observer));
-    }
+    }));
 }
 
 /// 302.
