@@ -165,7 +165,7 @@ fn hold(
         return Ok((seconds, None));
     };
     let before = before.context("no reading before")?;
-    let nanos = server.cpu()?.since(&before).0;
+    let nanos = server.cpu()?.since(&before).nanos;
     Ok((
         seconds,
         Some(nanos as f64 / 1_000.0 / seconds / f64::from(args.connections)),

@@ -37,16 +37,17 @@ impl Window {
         let seconds = self.started.elapsed().as_secs_f64();
         let per_piece = |nanos: u64| nanos as f64 / 1_000.0 / count.max(1) as f64;
         let share = |nanos: u64| nanos as f64 / 1e9 / seconds;
-        let own = Process::own().cpu()?.since(&self.own).0;
+        let own = Process::own().cpu()?.since(&self.own).nanos;
         let server = match self.server {
             None => None,
             Some((process, before)) => {
-                let (nanos, clock) = process.cpu()?.since(&before);
+                let time = process.cpu()?.since(&before);
                 Some(ServerCost {
-                    cpu_us_per_delivery: per_piece(nanos),
-                    cpu_share: share(nanos),
-                    cpu_seconds: nanos as f64 / 1e9,
-                    clock,
+                    cpu_us_per_delivery: per_piece(time.nanos),
+                    cpu_share: share(time.nanos),
+                    cpu_seconds: time.nanos as f64 / 1e9,
+                    wait_share: share(time.wait_nanos),
+                    clock: time.clock,
                     memory: process.memory()?,
                 })
             }

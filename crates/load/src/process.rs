@@ -25,21 +25,44 @@ pub enum CpuClock {
 /// CPU time so far, by both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CpuReading {
-    schedstat_nanos: Option<u64>,
+    schedstat: Option<Schedstat>,
     stat_nanos: u64,
+}
+
+/// The scheduler's account, summed over living threads.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Schedstat {
+    run_nanos: u64,
+    /// Ready to run, while the core did something else.
+    wait_nanos: u64,
+}
+
+/// CPU time of an interval.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct CpuTime {
+    pub(crate) nanos: u64,
+    pub(crate) clock: CpuClock,
+    pub(crate) wait_nanos: u64,
 }
 
 impl CpuReading {
     /// The CPU time between two readings. The fine clock forgets threads that ended, the coarse one
     /// does not: where they disagree, the coarse one is right.
-    pub(crate) fn since(&self, earlier: &Self) -> (u64, CpuClock) {
+    pub(crate) fn since(&self, earlier: &Self) -> CpuTime {
         let stat = self.stat_nanos.saturating_sub(earlier.stat_nanos);
-        let fine = self.schedstat_nanos.zip(earlier.schedstat_nanos);
-        match fine.map(|(later, earlier)| later.saturating_sub(earlier)) {
+        let both = self.schedstat.zip(earlier.schedstat);
+        let fine = both.map(|(later, earlier)| later.run_nanos.saturating_sub(earlier.run_nanos));
+        let wait = both.map(|(later, earlier)| later.wait_nanos.saturating_sub(earlier.wait_nanos));
+        let (nanos, clock) = match fine {
             Some(fine) if fine.abs_diff(stat) <= CLOCK_SLACK_NANOS + stat / 20 => {
                 (fine, CpuClock::Schedstat)
             }
             _ => (stat, CpuClock::Stat),
+        };
+        CpuTime {
+            nanos,
+            clock,
+            wait_nanos: wait.unwrap_or(0),
         }
     }
 }
@@ -77,7 +100,7 @@ impl Process {
         let path = format!("/proc/{}/stat", self.0);
         let stat = fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
         Ok(CpuReading {
-            schedstat_nanos: self.schedstat(),
+            schedstat: self.schedstat(),
             stat_nanos: stat_nanos(&stat)?,
         })
     }
@@ -88,15 +111,17 @@ impl Process {
         rollup(&text).with_context(|| format!("{path} is not understood"))
     }
 
-    fn schedstat(&self) -> Option<u64> {
-        let mut sum = 0;
+    fn schedstat(&self) -> Option<Schedstat> {
+        let mut sum = Schedstat::default();
         for task in fs::read_dir(format!("/proc/{}/task", self.0)).ok()? {
             // A thread may end between listing and reading; `since` notices.
             if let Ok(text) = fs::read_to_string(task.ok()?.path().join("schedstat")) {
-                sum += text.split(' ').next()?.parse::<u64>().ok()?;
+                let mut fields = text.split(' ').map(|field| field.parse::<u64>().ok());
+                sum.run_nanos += fields.next()??;
+                sum.wait_nanos += fields.next()??;
             }
         }
-        (sum > 0).then_some(sum)
+        (sum.run_nanos > 0).then_some(sum)
     }
 }
 
@@ -167,27 +192,29 @@ mod tests {
 
     #[test]
     fn the_fine_clock_is_used_while_it_agrees() {
-        let reading = |fine, stat_nanos| CpuReading {
-            schedstat_nanos: fine,
+        let reading = |run_nanos: Option<u64>, stat_nanos| CpuReading {
+            schedstat: run_nanos.map(|run_nanos| Schedstat {
+                run_nanos,
+                wait_nanos: run_nanos / 2,
+            }),
             stat_nanos,
         };
         let start = reading(Some(1_000), 0);
         let second = 1_000_000_000;
-        let later = reading(Some(second + 1_000), second + 3 * TICK_NANOS);
-        assert_eq!(later.since(&start), (second, CpuClock::Schedstat));
-        let thread_ended = reading(Some(500), second);
-        assert_eq!(thread_ended.since(&start), (second, CpuClock::Stat));
-        assert_eq!(
-            reading(None, second).since(&start),
-            (second, CpuClock::Stat)
-        );
+        let later = reading(Some(second + 1_000), second + 3 * TICK_NANOS).since(&start);
+        assert_eq!((later.nanos, later.clock), (second, CpuClock::Schedstat));
+        assert_eq!(later.wait_nanos, second / 2);
+        for other in [reading(Some(500), second), reading(None, second)] {
+            let time = other.since(&start);
+            assert_eq!((time.nanos, time.clock), (second, CpuClock::Stat));
+        }
     }
 
     #[test]
     fn our_own_figures_can_be_read() {
         let own = Process::own();
         let before = own.cpu().unwrap();
-        assert_eq!(own.cpu().unwrap().since(&before).0 / 10_000_000_000, 0);
+        assert_eq!(own.cpu().unwrap().since(&before).nanos / 10_000_000_000, 0);
         let memory = own.memory().unwrap();
         assert!(memory.anonymous > 0 && memory.anonymous <= memory.resident);
         assert!(Process::new(u32::MAX).is_err());

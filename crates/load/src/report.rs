@@ -44,6 +44,8 @@ pub struct ServerCost {
     pub cpu_us_per_delivery: f64,
     /// How busy it was, 1 being one core.
     pub cpu_share: f64,
+    /// How long it was ready to run while others had its core: the noise of the machine.
+    pub wait_share: f64,
     /// CPU time in all.
     pub cpu_seconds: f64,
     /// Which clock measured it.
@@ -193,9 +195,10 @@ impl fmt::Display for Cost {
         if let Some(server) = &self.server {
             writeln!(
                 out,
-                "server      {:.3} µs CPU per delivery, {:.0} % of a core (clock: {:?}), {:.1} MiB resident",
+                "server      {:.3} µs CPU per delivery, {:.0} % of a core (and {:.0} % waiting for it; clock: {:?}), {:.1} MiB resident",
                 server.cpu_us_per_delivery,
                 server.cpu_share * 100.0,
+                server.wait_share * 100.0,
                 server.clock,
                 mebibytes(server.memory.resident)
             )?;

@@ -73,7 +73,7 @@ pub(crate) fn run(common: &Common, args: &StormArgs) -> anyhow::Result<StormRepo
     }
     storm.weather(&mut fleet, &plan, common)?;
     let server_cpu_seconds = match server.zip(cpu) {
-        Some((server, before)) => Some(server.cpu()?.since(&before).0 as f64 / 1e9),
+        Some((server, before)) => Some(server.cpu()?.since(&before).nanos as f64 / 1e9),
         None => None,
     };
     let publisher = Plan {
