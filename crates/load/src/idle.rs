@@ -64,11 +64,9 @@ pub(crate) fn run(common: &Common, args: &IdleArgs) -> anyhow::Result<IdleReport
     let topic_of = |link: usize| link % topics.len();
     let places = connections..connections + checked;
     let checked_deliveries = muster::check(&mut fleet, &topics, places, connections, topic_of)?;
-    for link in 0..connections {
-        fleet.cut(link);
-    }
-    wait(&mut fleet, CLOSING)?;
-    let closed = server.map(|server| server.memory()).transpose()?;
+    let closed = server
+        .map(|server| close(&mut fleet, connections, server))
+        .transpose()?;
     let memory = before.zip(open).zip(closed);
     Ok(IdleReport {
         connections: args.connections,
@@ -125,6 +123,15 @@ fn wait(fleet: &mut Fleet, time: Duration) -> anyhow::Result<()> {
         fleet.turn(left.min(TURN), &mut Silence)?;
     }
     Ok(())
+}
+
+/// Closes the connections, and reads the server's memory when it had time to notice.
+fn close(fleet: &mut Fleet, connections: usize, server: Process) -> anyhow::Result<Memory> {
+    for link in 0..connections {
+        fleet.cut(link);
+    }
+    wait(fleet, CLOSING)?;
+    server.memory()
 }
 
 /// Waits until the server's memory stays where it is, and reads it.
