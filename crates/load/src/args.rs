@@ -1,5 +1,8 @@
 //! The words of `fanfare bench`.
 
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Puts load on a server and measures what it costs.
@@ -34,7 +37,7 @@ pub struct Common {
     pub url: String,
     /// The token of every connection.
     #[arg(long, global = true, env = "FANFARE_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
+    pub token: Option<Token>,
     /// The space of the topics.
     #[arg(long, global = true, default_value = "default")]
     pub space: String,
@@ -59,6 +62,24 @@ impl Common {
     /// The cap of the measured interval.
     pub(crate) fn cap(&self) -> Duration {
         Duration::from_secs(self.seconds)
+    }
+}
+
+/// A credential, which no debug output shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub(crate) String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Token(..)")
+    }
+}
+
+impl FromStr for Token {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -166,6 +187,13 @@ mod tests {
             assert_eq!(args.common.cap(), Duration::from_secs(5));
             assert!(matches!(args.case, Case::Fanout(fanout) if fanout.burst == 64));
         }
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let args = parse("bench --token hush fanout").unwrap();
+        assert_eq!(args.common.token, Some(Token("hush".to_owned())));
+        assert!(!format!("{args:?}").contains("hush"));
     }
 
     #[test]

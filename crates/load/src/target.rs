@@ -33,7 +33,7 @@ impl Target {
         Ok(Self {
             dialect: common.dialect,
             address,
-            token: common.token.clone(),
+            token: common.token.as_ref().map(|token| token.0.clone()),
             space: common.space.clone(),
             key: handshake::make_key(fastrand::u128(..).to_ne_bytes()),
             host: place.authority,
