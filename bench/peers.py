@@ -163,13 +163,14 @@ def generate(server, words, options):
 
 
 def judge(result, options):
-    """What is above the thresholds that were given."""
+    """What is above the thresholds that were given. Other work on the machine only ever adds to a
+    figure, so the lowest of the rounds is judged."""
     for case in result["fanout"]:
-        ratio = tables.ratio(case["cells"], "cpu_us")
+        ratio = tables.ratio(case["cells"], "cpu_us", "min")
         if options.max_ratio and ratio and ratio > options.max_ratio:
             yield f"{case['subscribers']} subscribers, bursts of {case['burst']}: {ratio:.2f} times the best peer"
     own = {
-        (case["subscribers"], case["burst"]): case["cells"]["fanfare"]["cpu_us"]["median"]
+        (case["subscribers"], case["burst"]): case["cells"]["fanfare"]["cpu_us"]["min"]
         for case in result["fanout"]
         if "fanfare" in case["cells"]
     }
@@ -179,7 +180,7 @@ def judge(result, options):
             yield f"{subscribers} subscribers: a burst of 33 costs {cost / below:.2f} times one of 32"
     if result["idle"] and "fanfare" in result["idle"]["cells"]:
         cells = result["idle"]["cells"]
-        ratio, memory = tables.ratio(cells, "anonymous_bytes"), cells["fanfare"]["anonymous_bytes"]["median"]
+        ratio, memory = tables.ratio(cells, "anonymous_bytes", "min"), cells["fanfare"]["anonymous_bytes"]["min"]
         if options.max_idle_ratio and ratio and ratio > options.max_idle_ratio:
             yield f"idle memory: {ratio:.2f} times the best peer"
         if options.max_idle_bytes and memory > options.max_idle_bytes:

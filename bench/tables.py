@@ -34,12 +34,12 @@ def idle_cell(runs):
     }
 
 
-def ratio(cells, figure):
-    """Fanfare's median over that of the best peer, or None where one of them is missing."""
-    peers = [cell[figure]["median"] for name, cell in cells.items() if name != "fanfare"]
+def ratio(cells, figure, of="median"):
+    """Fanfare's figure over that of the best peer, or None where one of them is missing."""
+    peers = [cell[figure][of] for name, cell in cells.items() if name != "fanfare"]
     if "fanfare" not in cells or not peers or min(peers) <= 0:
         return None
-    return cells["fanfare"][figure]["median"] / min(peers)
+    return cells["fanfare"][figure][of] / min(peers)
 
 
 def markdown(result):
@@ -48,12 +48,12 @@ def markdown(result):
     names = [NAMES[name] for name in servers]
     lines = [f"# {result['name']}", "", describe(result), ""]
     lines += ["CPU microseconds of the server per delivered message: median (lowest-highest).", ""]
-    lines += header(["subscribers", "burst", *names, "Fanfare / best peer"])
+    lines += header(["subscribers", "burst", *names, "Fanfare / best peer (of the lowest)"])
     for case in result["fanout"]:
         cells = case["cells"]
         row = [f"{case['subscribers']:,}", str(case["burst"])]
         row += [shown(cells[name]["cpu_us"], "{:.3f}") for name in servers]
-        lines.append(line([*row, shown_ratio(ratio(cells, "cpu_us"))]))
+        lines.append(line([*row, shown_ratio(cells, "cpu_us")]))
     lines += ["", "Deliveries per second (thousands) and latency p50 / p99 in milliseconds, medians.", ""]
     lines += header(["subscribers", "burst", *names])
     for case in result["fanout"]:
@@ -90,10 +90,10 @@ def idle_table(idle, servers, names):
         ("CPU per connection, µs per second", "cpu_us_per_second", "{:.3f}"),
     ]
     lines = ["", f"{idle['connections']:,} idle connections, each with one subscription.", ""]
-    lines += header(["", *names, "Fanfare / best peer"])
+    lines += header(["", *names, "Fanfare / best peer (of the lowest)"])
     for title, figure, form in rows:
         row = [shown(cells[name][figure], form) for name in servers]
-        lines.append(line([title, *row, shown_ratio(ratio(cells, figure))]))
+        lines.append(line([title, *row, shown_ratio(cells, figure)]))
     return lines
 
 
@@ -109,8 +109,9 @@ def shown(values, form):
     return "{} ({}-{})".format(*(form.format(values[key]) for key in ("median", "min", "max")))
 
 
-def shown_ratio(value):
-    return "" if value is None else f"**{value:.2f}**"
+def shown_ratio(cells, figure):
+    median, lowest = (ratio(cells, figure, of) for of in ("median", "min"))
+    return "" if median is None or lowest is None else f"**{median:.2f}** ({lowest:.2f})"
 
 
 def shown_speed(cell):
