@@ -119,18 +119,12 @@ impl Filter {
                 return refuse("'+' and '#' must stand alone in their level");
             }
         }
-        Ok(Self {
-            text: text.into(),
-            is_exact,
-        })
+        Ok(Self { text: text.into(), is_exact })
     }
 
     /// A filter that matches one topic.
     pub fn exact(topic: &TopicName) -> Self {
-        Self {
-            text: topic.0.clone(),
-            is_exact: true,
-        }
+        Self { text: topic.0.clone(), is_exact: true }
     }
 
     /// The topic, if the filter has no wildcards.

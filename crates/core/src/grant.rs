@@ -38,13 +38,7 @@ impl Action {
         }
     }
 
-    const ALL: [Self; 5] = [
-        Self::Publish,
-        Self::Subscribe,
-        Self::History,
-        Self::Presence,
-        Self::Admin,
-    ];
+    const ALL: [Self; 5] = [Self::Publish, Self::Subscribe, Self::History, Self::Presence, Self::Admin];
 }
 
 /// Whether a rule gives or takes.
@@ -63,9 +57,7 @@ pub enum GrantError {
     #[error("rule {0:?}: expected action:space/topic-pattern, such as subscribe:default/room-*")]
     Shape(String),
     /// The action has another name.
-    #[error(
-        "rule {rule:?}: unknown action {action:?}; known are publish, subscribe, history, presence, admin and *"
-    )]
+    #[error("rule {rule:?}: unknown action {action:?}; known are publish, subscribe, history, presence, admin and *")]
     UnknownAction {
         /// The whole rule.
         rule: String,
@@ -108,31 +100,17 @@ impl Rule {
                 Action::ALL
                     .into_iter()
                     .find(|a| a.name() == name)
-                    .ok_or_else(|| GrantError::UnknownAction {
-                        rule: text.to_owned(),
-                        action: name.to_owned(),
-                    })?,
+                    .ok_or_else(|| GrantError::UnknownAction { rule: text.to_owned(), action: name.to_owned() })?,
             ),
         };
-        let topic = Pattern::parse(topic, subject, true)
-            .ok_or_else(|| GrantError::Hash(text.to_owned()))?;
+        let topic = Pattern::parse(topic, subject, true).ok_or_else(|| GrantError::Hash(text.to_owned()))?;
         let space = Pattern::parse(space, subject, false).ok_or_else(shape)?;
-        Ok(Self {
-            effect,
-            action,
-            space,
-            topic,
-        })
+        Ok(Self { effect, action, space, topic })
     }
 
     /// A rule on one space and everything in it.
     pub fn whole_space(effect: Effect, action: Option<Action>, space: &str) -> Self {
-        Self {
-            effect,
-            action,
-            space: Pattern::literal(space),
-            topic: Pattern(vec![Token::Star]),
-        }
+        Self { effect, action, space: Pattern::literal(space), topic: Pattern(vec![Token::Star]) }
     }
 
     fn concerns(&self, action: Action, space: &str) -> bool {
@@ -155,18 +133,12 @@ impl Grant {
 
     /// Allows everything: development mode and the holder of the admin key.
     pub fn everything() -> Self {
-        Self {
-            rules: Vec::new(),
-            is_everything: true,
-        }
+        Self { rules: Vec::new(), is_everything: true }
     }
 
     /// From rules; nothing that no rule allows is allowed.
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self {
-            rules,
-            is_everything: false,
-        }
+        Self { rules, is_everything: false }
     }
 
     /// Whether `action` is allowed on one topic.
@@ -181,10 +153,10 @@ impl Grant {
             return true;
         }
         // "a/#" speaks of "a" as well as of what is below it: both must be allowed.
-        if let Some(parent) = filter.as_str().strip_suffix("/#") {
-            if !self.decide(action, space, &Subject::of_filter(parent)) {
-                return false;
-            }
+        if let Some(parent) = filter.as_str().strip_suffix("/#")
+            && !self.decide(action, space, &Subject::of_filter(parent))
+        {
+            return false;
         }
         self.decide(action, space, &Subject::of_filter(filter.as_str()))
     }
@@ -194,11 +166,7 @@ impl Grant {
             return true;
         }
         let mut allowed = false;
-        for rule in self
-            .rules
-            .iter()
-            .filter(|rule| rule.concerns(action, space))
-        {
+        for rule in self.rules.iter().filter(|rule| rule.concerns(action, space)) {
             match rule.effect {
                 Effect::Deny if rule.topic.meets(topic) => return false,
                 Effect::Allow if !allowed => allowed = rule.topic.covers(topic),
@@ -213,37 +181,20 @@ impl Grant {
     /// # Errors
     /// [`Refusal::Denied`].
     pub fn require(&self, action: Action, space: &str, topic: &TopicName) -> Result<(), Refusal> {
-        if self.is_everything || self.allows(action, space, topic) {
-            Ok(())
-        } else {
-            Err(denied(action, space, topic))
-        }
+        if self.is_everything || self.allows(action, space, topic) { Ok(()) } else { Err(denied(action, space, topic)) }
     }
 
     /// [`Grant::allows_filter`] with the refusal that says what was attempted.
     ///
     /// # Errors
     /// [`Refusal::Denied`].
-    pub fn require_filter(
-        &self,
-        action: Action,
-        space: &str,
-        filter: &Filter,
-    ) -> Result<(), Refusal> {
-        if self.allows_filter(action, space, filter) {
-            Ok(())
-        } else {
-            Err(denied(action, space, filter.as_str()))
-        }
+    pub fn require_filter(&self, action: Action, space: &str, filter: &Filter) -> Result<(), Refusal> {
+        if self.allows_filter(action, space, filter) { Ok(()) } else { Err(denied(action, space, filter.as_str())) }
     }
 }
 
 fn denied(action: Action, space: &str, topic: &str) -> Refusal {
-    Refusal::Denied {
-        action: action.name(),
-        space: space.into(),
-        topic: topic.into(),
-    }
+    Refusal::Denied { action: action.name(), space: space.into(), topic: topic.into() }
 }
 
 /// Who a connection speaks for, from one credential. Over its life a connection may have several,
@@ -265,10 +216,7 @@ pub struct Principal {
 impl Principal {
     /// Nobody in particular, with this grant.
     pub fn anonymous(grant: Grant) -> Self {
-        Self {
-            grant,
-            ..Self::default()
-        }
+        Self { grant, ..Self::default() }
     }
 }
 
@@ -365,11 +313,7 @@ impl Pattern {
             }
         }
         if below {
-            tokens.push(if tokens.is_empty() {
-                Token::Star
-            } else {
-                Token::Below
-            });
+            tokens.push(if tokens.is_empty() { Token::Star } else { Token::Below });
         }
         Some(Self(tokens))
     }
@@ -423,11 +367,7 @@ struct Places<'a> {
 
 impl<'a> Places<'a> {
     fn start(tokens: &'a [Token]) -> Self {
-        let mut places = Self {
-            tokens,
-            at: vec![false; tokens.len() + 1],
-            below: false,
-        };
+        let mut places = Self { tokens, at: vec![false; tokens.len() + 1], below: false };
         places.at[0] = true;
         places.skip_empty_runs();
         places
@@ -507,12 +447,8 @@ mod tests {
     use super::*;
 
     fn grant(allow: &[&str], deny: &[&str]) -> Grant {
-        let allow = allow
-            .iter()
-            .map(|t| Rule::parse(Effect::Allow, t, Some("ann")).unwrap());
-        let deny = deny
-            .iter()
-            .map(|t| Rule::parse(Effect::Deny, t, Some("ann")).unwrap());
+        let allow = allow.iter().map(|t| Rule::parse(Effect::Allow, t, Some("ann")).unwrap());
+        let deny = deny.iter().map(|t| Rule::parse(Effect::Deny, t, Some("ann")).unwrap());
         Grant::new(allow.chain(deny).collect())
     }
 
@@ -584,22 +520,14 @@ mod tests {
         let rule = Rule::parse(Effect::Allow, "publish:default/u/${sub}", None).unwrap();
         let grant = Grant::new(vec![rule]);
         assert!(!grant.allows(Action::Publish, "default", &TopicName::new("u/").unwrap()));
-        assert!(!grant.allows(
-            Action::Publish,
-            "default",
-            &TopicName::new("u/ann").unwrap()
-        ));
+        assert!(!grant.allows(Action::Publish, "default", &TopicName::new("u/ann").unwrap()));
     }
 
     #[test]
     fn wildcards_in_a_subject_are_plain_characters() {
         let rule = Rule::parse(Effect::Allow, "publish:default/u/${sub}", Some("*")).unwrap();
         let grant = Grant::new(vec![rule]);
-        assert!(!grant.allows(
-            Action::Publish,
-            "default",
-            &TopicName::new("u/bob").unwrap()
-        ));
+        assert!(!grant.allows(Action::Publish, "default", &TopicName::new("u/bob").unwrap()));
     }
 
     #[test]
@@ -608,10 +536,7 @@ mod tests {
         assert!(matches!(parse("subscribe"), GrantError::Shape(_)));
         assert!(matches!(parse("subscribe:default"), GrantError::Shape(_)));
         assert!(matches!(parse("subscribe:/x"), GrantError::Shape(_)));
-        assert!(matches!(
-            parse("read:default/x"),
-            GrantError::UnknownAction { .. }
-        ));
+        assert!(matches!(parse("read:default/x"), GrantError::UnknownAction { .. }));
         assert!(matches!(parse("publish:default/a#"), GrantError::Hash(_)));
         assert!(matches!(parse("publish:default/#/a"), GrantError::Hash(_)));
     }

@@ -83,10 +83,7 @@ pub struct Message {
 impl Message {
     /// The message's place as a reader remembers it.
     pub fn position(&self) -> Position {
-        Position {
-            epoch: self.epoch,
-            offset: self.offset,
-        }
+        Position { epoch: self.epoch, offset: self.offset }
     }
 
     /// What the message weighs against history limits: payload, names and properties.
@@ -118,15 +115,7 @@ pub struct Publication {
 impl Publication {
     /// A plain publication without properties, key or retain.
     pub fn new(space: Arc<str>, topic: TopicName, kind: Kind, payload: Bytes) -> Self {
-        Self {
-            space,
-            topic,
-            payload,
-            kind,
-            properties: Vec::new(),
-            idempotency_key: None,
-            retain: false,
-        }
+        Self { space, topic, payload, kind, properties: Vec::new(), idempotency_key: None, retain: false }
     }
 }
 
@@ -173,27 +162,14 @@ mod tests {
 
     #[test]
     fn a_position_survives_its_text() {
-        let position = Position {
-            epoch: 0x5f3a,
-            offset: 1042,
-        };
+        let position = Position { epoch: 0x5f3a, offset: 1042 };
         assert_eq!(position.to_string(), "5f3a-1042");
         assert_eq!("5f3a-1042".parse(), Ok(position));
     }
 
     #[test]
     fn other_texts_are_not_positions() {
-        for text in [
-            "",
-            "-",
-            "5f3a",
-            "5f3a-",
-            "-7",
-            "5f3a-+7",
-            "zz-1",
-            "1-0x1",
-            "1-99999999999999999999",
-        ] {
+        for text in ["", "-", "5f3a", "5f3a-", "-7", "5f3a-+7", "zz-1", "1-0x1", "1-99999999999999999999"] {
             assert_eq!(text.parse::<Position>(), Err(PositionError), "{text}");
         }
     }

@@ -114,7 +114,8 @@ pub trait Log: Send + Sync {
     /// Queues a batch. On an error nothing was queued and `done` is not called.
     fn append(&self, batch: LogBatch) -> Result<(), LogError>;
 
-    /// Reads messages by offset. A message that is no longer kept is left out of the answer.
+    /// Reads messages by offset, in the order asked for. One that is no longer kept is left out of
+    /// the answer; so may be one that was appended and not yet flushed.
     fn read(&self, space: &str, offsets: &[Offset]) -> Result<Vec<Arc<Message>>, LogError>;
 
     /// Queues a small record; `None` removes it.
@@ -160,12 +161,7 @@ impl Log for MemoryLog {
     }
 
     fn open_space(&self, name: &Arc<str>) -> Result<RecoveredSpace, LogError> {
-        Ok(RecoveredSpace {
-            name: name.clone(),
-            epoch: self.epoch,
-            next_offset: 1,
-            trimmed_through: 0,
-        })
+        Ok(RecoveredSpace { name: name.clone(), epoch: self.epoch, next_offset: 1, trimmed_through: 0 })
     }
 
     fn spaces(&self) -> Result<Vec<Arc<str>>, LogError> {

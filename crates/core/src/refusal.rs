@@ -50,6 +50,12 @@ pub enum Refusal {
         /// `subscriptions_max`.
         limit: usize,
     },
+    /// The topic has as many members as `presence_members_max` allows.
+    #[error("this topic already has {limit} members")]
+    TooManyMembers {
+        /// `presence_members_max` of the space.
+        limit: usize,
+    },
     /// The connection publishes faster than `publish_rate` allows.
     #[error("publishing too fast; allowed are {limit} messages per second")]
     RateLimited {
@@ -86,6 +92,7 @@ impl Refusal {
             Self::MessageTooLarge { .. } => "message_too_large",
             Self::TooManySpaces { .. } => "too_many_spaces",
             Self::TooManySubscriptions { .. } => "too_many_subscriptions",
+            Self::TooManyMembers { .. } => "too_many_members",
             Self::RateLimited { .. } => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::Log(_) => "storage_unavailable",

@@ -17,13 +17,7 @@ pub struct HistorySettings {
 
 impl Default for HistorySettings {
     fn default() -> Self {
-        Self {
-            count: 1_000,
-            age_ms: 24 * 60 * 60 * 1_000,
-            bytes: 1 << 30,
-            memory_bytes: 64 << 20,
-            topics: 1_000_000,
-        }
+        Self { count: 1_000, age_ms: 24 * 60 * 60 * 1_000, bytes: 1 << 30, memory_bytes: 64 << 20, topics: 1_000_000 }
     }
 }
 
@@ -83,9 +77,6 @@ pub struct CoreLimits {
 
 impl Default for CoreLimits {
     fn default() -> Self {
-        Self {
-            spaces_max: 10_000,
-            batch_messages_max: 1_000,
-        }
+        Self { spaces_max: 10_000, batch_messages_max: 1_000 }
     }
 }

@@ -178,10 +178,9 @@ mod tests {
 
     #[test]
     fn common_options_come_before_or_after_the_case() {
-        for line in [
-            "bench --seconds 5 --dialect bun fanout --burst 64",
-            "bench fanout --burst 64 --dialect bun --seconds 5",
-        ] {
+        for line in
+            ["bench --seconds 5 --dialect bun fanout --burst 64", "bench fanout --burst 64 --dialect bun --seconds 5"]
+        {
             let args = parse(line).unwrap();
             assert_eq!(args.common.dialect, DialectName::Bun);
             assert_eq!(args.common.cap(), Duration::from_secs(5));

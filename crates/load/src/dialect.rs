@@ -41,14 +41,9 @@ pub(crate) fn answer(text: &[u8]) -> Answer {
     match serde_json::from_slice::<Reply>(text) {
         Err(error) => refused(format!("a frame that is not understood ({error})"), None),
         Ok(reply) => match reply.r#type.as_str() {
-            "welcome" => Answer::Welcome {
-                reconnect_spread_ms: reply.reconnect_spread_ms,
-            },
+            "welcome" => Answer::Welcome { reconnect_spread_ms: reply.reconnect_spread_ms },
             "subscribed" => Answer::Subscribed,
-            "error" | "bye" => refused(
-                format!("{} ({})", reply.code, reply.message),
-                reply.retry_ms,
-            ),
+            "error" | "bye" => refused(format!("{} ({})", reply.code, reply.message), reply.retry_ms),
             other => refused(format!("an unexpected {other}"), None),
         },
     }
@@ -73,12 +68,7 @@ pub(crate) fn put_subscribe(out: &mut Vec<u8>, target: &Target, topic: &str) {
 }
 
 fn put_text(out: &mut Vec<u8>, text: &[u8]) {
-    encode_message_masked(
-        out,
-        MessageKind::Text,
-        text,
-        fastrand::u32(..).to_ne_bytes(),
-    );
+    encode_message_masked(out, MessageKind::Text, text, fastrand::u32(..).to_ne_bytes());
 }
 
 /// Writes publishes for one topic.
@@ -102,11 +92,7 @@ impl Publisher {
                 (format!("{open},\"text\":\""), &b"\"}"[..])
             }
         };
-        Self {
-            start: start.into_bytes(),
-            end,
-            frame: Vec::new(),
-        }
+        Self { start: start.into_bytes(), end, frame: Vec::new() }
     }
 
     /// Appends one publish; the payload has no character that JSON escapes.
@@ -141,11 +127,7 @@ pub(crate) struct Reader {
 impl Reader {
     /// For payloads of `size` bytes.
     pub(crate) fn new(dialect: DialectName, size: usize) -> Self {
-        Self {
-            dialect,
-            size,
-            distance: 0,
-        }
+        Self { dialect, size, distance: 0 }
     }
 
     /// Takes `text` apart.
@@ -179,27 +161,19 @@ impl Reader {
         match reply.r#type.as_str() {
             "message" => {}
             "bye" => {
-                return Heard::Bye {
-                    code: reply.code,
-                    retry_ms: reply.retry_ms,
-                };
+                return Heard::Bye { code: reply.code, retry_ms: reply.retry_ms };
             }
             other => {
                 return Heard::Trouble(format!("{other} {} {}", reply.code, reply.message));
             }
         }
-        let field = text
-            .windows(TEXT_FIELD.len())
-            .position(|window| window == TEXT_FIELD);
+        let field = text.windows(TEXT_FIELD.len()).position(|window| window == TEXT_FIELD);
         let payload = field.and_then(|field| {
             let start = field + TEXT_FIELD.len();
             self.distance = text.len() - start;
             text.get(start..start + self.size)
         });
-        payload.map_or_else(
-            || Heard::Trouble("a message without our text".to_owned()),
-            Heard::Message,
-        )
+        payload.map_or_else(|| Heard::Trouble("a message without our text".to_owned()), Heard::Message)
     }
 }
 
@@ -210,25 +184,13 @@ mod tests {
     #[test]
     fn answers_are_told_apart() {
         let welcome = br#"{"type":"welcome","id":1,"reconnect_spread_ms":5000,"limits":{}}"#;
-        assert_eq!(
-            answer(welcome),
-            Answer::Welcome {
-                reconnect_spread_ms: Some(5_000)
-            }
-        );
+        assert_eq!(answer(welcome), Answer::Welcome { reconnect_spread_ms: Some(5_000) });
         let subscribed = br#"{"type":"subscribed","id":2,"topic":"a","position":"x-1"}"#;
         assert_eq!(answer(subscribed), Answer::Subscribed);
-        let bye =
-            br#"{"type":"bye","code":"overloaded","message":"full","retry":true,"retry_ms":70}"#;
-        let refused = |code: &str, retry_ms| Answer::Refused {
-            code: code.to_owned(),
-            retry_ms,
-        };
+        let bye = br#"{"type":"bye","code":"overloaded","message":"full","retry":true,"retry_ms":70}"#;
+        let refused = |code: &str, retry_ms| Answer::Refused { code: code.to_owned(), retry_ms };
         assert_eq!(answer(bye), refused("overloaded (full)", Some(70)));
-        assert_eq!(
-            answer(br#"{"type":"pong"}"#),
-            refused("an unexpected pong", None)
-        );
+        assert_eq!(answer(br#"{"type":"pong"}"#), refused("an unexpected pong", None));
         assert!(matches!(answer(b"?"), Answer::Refused { .. }));
     }
 
@@ -241,11 +203,7 @@ mod tests {
             r#"{"type":"message","text":"~abc","topic":"t","position":"a-10"}"#,
             r#"{"topic":"t","text":"~abc","type":"message"}"#,
         ] {
-            assert_eq!(
-                reader.read(text.as_bytes()),
-                Heard::Message(b"~abc"),
-                "{text}"
-            );
+            assert_eq!(reader.read(text.as_bytes()), Heard::Message(b"~abc"), "{text}");
         }
     }
 
@@ -258,16 +216,10 @@ mod tests {
             r#"{"type":"message","topic":"t","data":{"a":1}}"#,
             "~abc",
         ] {
-            assert!(
-                matches!(reader.read(text.as_bytes()), Heard::Trouble(_)),
-                "{text}"
-            );
+            assert!(matches!(reader.read(text.as_bytes()), Heard::Trouble(_)), "{text}");
         }
         let bye = r#"{"type":"bye","code":"shutting_down","message":"","retry":true,"retry_ms":9}"#;
-        let expected = Heard::Bye {
-            code: "shutting_down".to_owned(),
-            retry_ms: Some(9),
-        };
+        let expected = Heard::Bye { code: "shutting_down".to_owned(), retry_ms: Some(9) };
         assert_eq!(reader.read(bye.as_bytes()), expected);
     }
 

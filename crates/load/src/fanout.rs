@@ -28,10 +28,7 @@ pub(crate) fn run(common: &Common, args: &FanoutArgs) -> anyhow::Result<FanoutRe
     let subscribers = args.subscribers as usize;
     let mut fleet = Fleet::new(Target::new(common)?, subscribers + 1)?;
     let topic = muster::run_topic("fanout");
-    let plans = (0..=subscribers).map(|link| Plan {
-        topic: topic.clone(),
-        is_subscriber: link < subscribers,
-    });
+    let plans = (0..=subscribers).map(|link| Plan { topic: topic.clone(), is_subscriber: link < subscribers });
     let plans: Vec<Plan> = plans.collect();
     muster::open(&mut fleet, 0, plans.into_iter(), common)?;
     let mut load = Load {
@@ -91,12 +88,7 @@ impl Watch {
 
     /// The subscriber that is furthest behind, and what it waits for.
     fn last(&self) -> (usize, u64) {
-        let slowest = self
-            .next
-            .iter()
-            .copied()
-            .enumerate()
-            .min_by_key(|(_, next)| *next);
+        let slowest = self.next.iter().copied().enumerate().min_by_key(|(_, next)| *next);
         slowest.unwrap_or_default()
     }
 
@@ -110,9 +102,7 @@ impl Watch {
             Some((got, _)) if got != next => anyhow::anyhow!(
                 "subscriber {link} received message {got} where {next} comes next ({published} published)"
             ),
-            _ => anyhow::anyhow!(
-                "subscriber {link} received message {next} with other bytes than were sent"
-            ),
+            _ => anyhow::anyhow!("subscriber {link} received message {next} with other bytes than were sent"),
         }
     }
 }
@@ -161,12 +151,7 @@ struct Load<'a> {
 
 impl Load<'_> {
     /// Publishes at most `messages` for at most `time`, and waits until all have arrived.
-    fn drive(
-        &mut self,
-        messages: u64,
-        time: Duration,
-        progress: Option<&Progress>,
-    ) -> anyhow::Result<()> {
+    fn drive(&mut self, messages: u64, time: Duration, progress: Option<&Progress>) -> anyhow::Result<()> {
         let start = self.fleet.now();
         let base = self.watch.ledger.published();
         let span = nanos(time);
@@ -186,9 +171,7 @@ impl Load<'_> {
                     self.publish(burst, self.fleet.now())?;
                     self.settle()?;
                 }
-                Some(rate) => {
-                    self.keep_up(burst, start + done * 1_000_000_000 / u64::from(rate))?
-                }
+                Some(rate) => self.keep_up(burst, start + done * 1_000_000_000 / u64::from(rate))?,
             }
         }
     }
@@ -201,11 +184,7 @@ impl Load<'_> {
             self.publish(burst, due)?;
         }
         let wait = Duration::from_nanos(due.saturating_sub(now));
-        let sleep = if wait < SLEEP_MIN {
-            Duration::ZERO
-        } else {
-            wait - SLEEP_MIN / 2
-        };
+        let sleep = if wait < SLEEP_MIN { Duration::ZERO } else { wait - SLEEP_MIN / 2 };
         self.fleet.turn(sleep.min(TURN), &mut self.watch)
     }
 

@@ -73,9 +73,7 @@ impl Fleet {
     pub(crate) fn open(&mut self, index: usize, plan: Plan) -> io::Result<()> {
         let mut link = Link::start(&self.target, index, plan)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll
-            .registry()
-            .register(&mut link.stream, Token(index), interest)?;
+        self.poll.registry().register(&mut link.stream, Token(index), interest)?;
         self.links[index] = Some(link);
         Ok(())
     }
@@ -90,8 +88,7 @@ impl Fleet {
         let Some(link) = &mut self.links[index] else {
             bail!("connection {index} is not there to send on");
         };
-        link.send(bytes)
-            .map_err(|gone| anyhow::anyhow!("connection {index}: {gone}"))
+        link.send(bytes).map_err(|gone| anyhow::anyhow!("connection {index}: {gone}"))
     }
 
     /// Whether all bytes of a connection are on their way.
@@ -100,11 +97,7 @@ impl Fleet {
     }
 
     /// Waits for something to happen, at most `timeout`, and tells it all.
-    pub(crate) fn turn(
-        &mut self,
-        timeout: Duration,
-        listener: &mut impl Listener,
-    ) -> anyhow::Result<()> {
+    pub(crate) fn turn(&mut self, timeout: Duration, listener: &mut impl Listener) -> anyhow::Result<()> {
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other.context("the poll failed")?,
@@ -120,15 +113,7 @@ impl Fleet {
             }
             let ends = event.is_read_closed() || event.is_error();
             if result.is_ok() && (event.is_readable() || ends) {
-                result = drain(
-                    link,
-                    &self.target,
-                    &mut self.scratch,
-                    ends,
-                    self.epoch,
-                    index,
-                    listener,
-                );
+                result = drain(link, &self.target, &mut self.scratch, ends, self.epoch, index, listener);
             }
             match result {
                 Ok(()) => {}
@@ -177,8 +162,7 @@ fn nanos_since(epoch: Instant) -> u64 {
 /// Raises the soft limit of open files as far as the connections need.
 fn allow_files(connections: u64) -> anyhow::Result<()> {
     let needed = connections + FILES_SPARE;
-    let (soft, hard) =
-        getrlimit(Resource::RLIMIT_NOFILE).context("the limit of open files is unknown")?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("the limit of open files is unknown")?;
     if needed > hard {
         let most = hard.saturating_sub(FILES_SPARE);
         bail!(
@@ -187,8 +171,7 @@ fn allow_files(connections: u64) -> anyhow::Result<()> {
         );
     }
     if needed > soft {
-        setrlimit(Resource::RLIMIT_NOFILE, needed, hard)
-            .context("the limit of open files stays")?;
+        setrlimit(Resource::RLIMIT_NOFILE, needed, hard).context("the limit of open files stays")?;
     }
     Ok(())
 }

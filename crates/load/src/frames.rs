@@ -56,11 +56,7 @@ pub(crate) fn first(bytes: &[u8]) -> Result<Option<Frame<'_>>, &'static str> {
         return Err("a frame of more than 8 MiB");
     }
     let payload = bytes.get(header..header + len);
-    Ok(payload.map(|payload| Frame {
-        kind,
-        payload,
-        bytes: header + len,
-    }))
+    Ok(payload.map(|payload| Frame { kind, payload, bytes: header + len }))
 }
 
 #[cfg(test)]
@@ -104,10 +100,7 @@ mod tests {
             (&[0x83, 0x00], "unknown"),
             (&[0x81, 0x80], "masked"),
             (&[0x81, 127, 0, 0, 0, 1, 0, 0, 0, 0], "8 MiB"),
-            (
-                &[0x81, 127, 255, 255, 255, 255, 255, 255, 255, 255],
-                "8 MiB",
-            ),
+            (&[0x81, 127, 255, 255, 255, 255, 255, 255, 255, 255], "8 MiB"),
         ] {
             assert!(first(bytes).unwrap_err().contains(reason), "{bytes:x?}");
         }

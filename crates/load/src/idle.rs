@@ -35,45 +35,32 @@ pub(crate) fn run(common: &Common, args: &IdleArgs) -> anyhow::Result<IdleReport
     let mut fleet = Fleet::new(Target::new(common)?, connections + checked)?;
     let server = common.pid.map(Process::new).transpose()?;
     let base = muster::run_topic("idle");
-    let topics: Vec<Rc<str>> = (0..topics)
-        .map(|topic| format!("{base}/{topic}").into())
-        .collect();
+    let topics: Vec<Rc<str>> = (0..topics).map(|topic| format!("{base}/{topic}").into()).collect();
     let publishers = topics[..checked].iter();
-    let publishers = publishers.map(|topic| Plan {
-        topic: Rc::clone(topic),
-        is_subscriber: false,
-    });
+    let publishers = publishers.map(|topic| Plan { topic: Rc::clone(topic), is_subscriber: false });
     // They also run every path of the server once before its memory is read.
     muster::open(&mut fleet, connections, publishers, common)?;
     let before = rest(&mut fleet, server)?;
     let slab_before = slab_bytes();
 
     let started = Instant::now();
-    let plan = |link: usize| Plan {
-        topic: Rc::clone(&topics[link % topics.len()]),
-        is_subscriber: true,
-    };
+    let plan = |link: usize| Plan { topic: Rc::clone(&topics[link % topics.len()]), is_subscriber: true };
     muster::open(&mut fleet, 0, (0..connections).map(plan), common)?;
     let opening_seconds = started.elapsed().as_secs_f64();
     let open = rest(&mut fleet, server)?;
-    let slab = slab_before
-        .zip(slab_bytes())
-        .map(|(before, open)| open.saturating_sub(before));
+    let slab = slab_before.zip(slab_bytes()).map(|(before, open)| open.saturating_sub(before));
 
     let (hold_seconds, cpu_us_per_second) = hold(&mut fleet, server, common, args)?;
     let topic_of = |link: usize| link % topics.len();
     let places = connections..connections + checked;
     let checked_deliveries = muster::check(&mut fleet, &topics, places, connections, topic_of)?;
-    let closed = server
-        .map(|server| close(&mut fleet, connections, server))
-        .transpose()?;
+    let closed = server.map(|server| close(&mut fleet, connections, server)).transpose()?;
     let memory = before.zip(open).zip(closed);
     Ok(IdleReport {
         connections: args.connections,
         topics: u32::try_from(topics.len()).unwrap_or(u32::MAX),
         opening_seconds,
-        server: memory
-            .map(|((before, open), closed)| per_connection(args.connections, before, open, closed)),
+        server: memory.map(|((before, open), closed)| per_connection(args.connections, before, open, closed)),
         slab_bytes_per_connection: slab.map(|bytes| bytes as f64 / f64::from(args.connections)),
         hold_seconds,
         cpu_us_per_second,
@@ -82,8 +69,7 @@ pub(crate) fn run(common: &Common, args: &IdleArgs) -> anyhow::Result<IdleReport
 }
 
 fn per_connection(connections: u32, before: Memory, open: Memory, closed: Memory) -> IdleMemory {
-    let share =
-        |of: fn(&Memory) -> u64| (of(&open) as f64 - of(&before) as f64) / f64::from(connections);
+    let share = |of: fn(&Memory) -> u64| (of(&open) as f64 - of(&before) as f64) / f64::from(connections);
     IdleMemory {
         anonymous_bytes_per_connection: share(|memory| memory.anonymous),
         private_bytes_per_connection: share(|memory| memory.private),
@@ -103,10 +89,7 @@ impl Listener for Silence {
     }
 
     fn text(&mut self, link: usize, text: &[u8], _: u64) -> anyhow::Result<()> {
-        bail!(
-            "connection {link} heard in silence: {}",
-            String::from_utf8_lossy(text)
-        )
+        bail!("connection {link} heard in silence: {}", String::from_utf8_lossy(text))
     }
 
     fn gone(&mut self, link: usize, why: Gone, _: u64) -> anyhow::Result<()> {
@@ -116,10 +99,7 @@ impl Listener for Silence {
 
 fn wait(fleet: &mut Fleet, time: Duration) -> anyhow::Result<()> {
     let end = Instant::now() + time;
-    while let Some(left) = end
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
-    {
+    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
         fleet.turn(left.min(TURN), &mut Silence)?;
     }
     Ok(())
@@ -173,10 +153,7 @@ fn hold(
     };
     let before = before.context("no reading before")?;
     let nanos = server.cpu()?.since(&before).nanos;
-    Ok((
-        seconds,
-        Some(nanos as f64 / 1_000.0 / seconds / f64::from(args.connections)),
-    ))
+    Ok((seconds, Some(nanos as f64 / 1_000.0 / seconds / f64::from(args.connections))))
 }
 
 #[cfg(test)]
@@ -185,11 +162,7 @@ mod tests {
 
     #[test]
     fn memory_is_shared_out_and_may_shrink() {
-        let memory = |bytes| Memory {
-            resident: bytes,
-            private: bytes,
-            anonymous: bytes,
-        };
+        let memory = |bytes| Memory { resident: bytes, private: bytes, anonymous: bytes };
         let figures = per_connection(10, memory(1_000), memory(11_000), memory(900));
         assert!((figures.anonymous_bytes_per_connection - 1_000.0).abs() < 1e-9);
         let figures = per_connection(10, memory(1_000), memory(900), memory(900));

@@ -24,12 +24,9 @@ mod report;
 mod storm;
 mod target;
 
-pub use args::{
-    BenchArgs, Case, Common, DialectName, FanoutArgs, IdleArgs, PairsArgs, StormArgs, Token,
-};
+pub use args::{BenchArgs, Case, Common, DialectName, FanoutArgs, IdleArgs, PairsArgs, StormArgs, Token};
 pub use report::{
-    Cost, CpuClock, FanoutReport, IdleMemory, IdleReport, Latency, Memory, PairsReport, Report,
-    ServerCost, StormReport,
+    Cost, CpuClock, FanoutReport, IdleMemory, IdleReport, Latency, Memory, PairsReport, Report, ServerCost, StormReport,
 };
 
 /// Runs one case and prints its figures.

@@ -48,10 +48,7 @@ pub(crate) struct Welcome {
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum Gone {
     /// The upgrade was answered with another status.
-    Refused {
-        status: u16,
-        retry_after_ms: Option<u64>,
-    },
+    Refused { status: u16, retry_after_ms: Option<u64> },
     /// The server refused in its own words.
     Said { code: String, retry_ms: Option<u64> },
     /// A close frame.
@@ -102,11 +99,7 @@ pub(crate) struct Link {
 impl Link {
     /// Begins to connect.
     pub(crate) fn start(target: &Target, index: usize, plan: Plan) -> io::Result<Self> {
-        let socket = Socket::new(
-            Domain::for_address(target.address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
+        let socket = Socket::new(Domain::for_address(target.address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if !plan.is_subscriber {
@@ -227,9 +220,7 @@ impl Link {
                 tell(Event::Ready(self.welcome))?;
             }
         }
-        while let Some(frame) =
-            frames::first(&bytes[read..]).map_err(|what| Gone::Broken(what.to_owned()))?
-        {
+        while let Some(frame) = frames::first(&bytes[read..]).map_err(|what| Gone::Broken(what.to_owned()))? {
             read += frame.bytes;
             match frame.kind {
                 Kind::Text if self.phase == Phase::Open => tell(Event::Text(frame.payload))?,
@@ -249,25 +240,14 @@ impl Link {
     fn read_response(&mut self, target: &Target, bytes: &[u8]) -> Result<Option<usize>, Gone> {
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
             let is_long = bytes.len() > RESPONSE_BYTES_MAX;
-            return if is_long {
-                Err(Gone::Broken("an endless response".to_owned()))
-            } else {
-                Ok(None)
-            };
+            return if is_long { Err(Gone::Broken("an endless response".to_owned())) } else { Ok(None) };
         };
         let head = std::str::from_utf8(&bytes[..end]).unwrap_or_default();
-        let status = head
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok())
-            .unwrap_or(0);
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
         let header = |name: &str| header(head, name);
         if status != 101 {
             let seconds = header("retry-after").and_then(|value| value.parse::<u64>().ok());
-            return Err(Gone::Refused {
-                status,
-                retry_after_ms: seconds.map(|s| s.saturating_mul(1_000)),
-            });
+            return Err(Gone::Refused { status, retry_after_ms: seconds.map(|s| s.saturating_mul(1_000)) });
         }
         handshake::check_response(status, header, &target.key, &[], None)
             .map_err(|error| Gone::Broken(error.to_string()))?;
@@ -285,15 +265,8 @@ impl Link {
     /// The next step of the native opening.
     fn go_on(&mut self, target: &Target, answer: Answer) -> Result<(), Gone> {
         self.phase = match (self.phase, answer) {
-            (
-                Phase::Welcoming,
-                Answer::Welcome {
-                    reconnect_spread_ms,
-                },
-            ) => {
-                self.welcome = Welcome {
-                    reconnect_spread_ms,
-                };
+            (Phase::Welcoming, Answer::Welcome { reconnect_spread_ms }) => {
+                self.welcome = Welcome { reconnect_spread_ms };
                 if self.plan.is_subscriber {
                     dialect::put_subscribe(&mut self.unsent, target, &self.plan.topic);
                     self.flush()?;
@@ -332,9 +305,7 @@ fn is_under_way(error: &io::Error) -> bool {
 /// The value of a header of a response; `name` is in lower case.
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = head.lines().skip(1).filter_map(|line| line.split_once(':'));
-    lines
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.trim())
+    lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
 #[cfg(test)]
@@ -351,14 +322,8 @@ mod tests {
 
     #[test]
     fn an_end_is_said_in_words() {
-        let refused = Gone::Refused {
-            status: 503,
-            retry_after_ms: Some(1_000),
-        };
+        let refused = Gone::Refused { status: 503, retry_after_ms: Some(1_000) };
         assert_eq!(refused.to_string(), "refused with HTTP status 503");
-        assert_eq!(
-            Gone::Closed(1012).to_string(),
-            "closed by the server with code 1012"
-        );
+        assert_eq!(Gone::Closed(1012).to_string(), "closed by the server with code 1012");
     }
 }

@@ -22,14 +22,8 @@ pub(crate) struct Window {
 impl Window {
     pub(crate) fn begin(common: &Common) -> anyhow::Result<Self> {
         let server = common.pid.map(Process::new).transpose()?;
-        let server = server
-            .map(|process| process.cpu().map(|cpu| (process, cpu)))
-            .transpose()?;
-        Ok(Self {
-            own: Process::own().cpu()?,
-            server,
-            started: Instant::now(),
-        })
+        let server = server.map(|process| process.cpu().map(|cpu| (process, cpu))).transpose()?;
+        Ok(Self { own: Process::own().cpu()?, server, started: Instant::now() })
     }
 
     /// Ends the interval, in which `count` deliveries (or what else is counted) happened.
@@ -72,10 +66,7 @@ pub(crate) struct Latencies {
 impl Latencies {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let histogram = Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, LATENCY_DIGITS)?;
-        Ok(Self {
-            histogram,
-            pending: (0, 0),
-        })
+        Ok(Self { histogram, pending: (0, 0) })
     }
 
     #[inline]
@@ -104,12 +95,7 @@ impl Latencies {
         self.flush();
         let micros = |nanos: u64| nanos as f64 / 1_000.0;
         let at = |quantile| micros(self.histogram.value_at_quantile(quantile));
-        Latency {
-            p50_us: at(0.5),
-            p90_us: at(0.9),
-            p99_us: at(0.99),
-            max_us: micros(self.histogram.max()),
-        }
+        Latency { p50_us: at(0.5), p90_us: at(0.9), p99_us: at(0.99), max_us: micros(self.histogram.max()) }
     }
 }
 
@@ -122,11 +108,7 @@ pub(crate) struct Patience {
 
 impl Patience {
     pub(crate) fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            seen: u64::MAX,
-            since: Instant::now(),
-        }
+        Self { limit, seen: u64::MAX, since: Instant::now() }
     }
 
     /// Whether `count` has stood still for too long.

@@ -44,17 +44,11 @@ impl Listener for Opening {
     }
 
     fn text(&mut self, link: usize, text: &[u8], _: u64) -> anyhow::Result<()> {
-        bail!(
-            "connection {link} heard before anything was published: {}",
-            String::from_utf8_lossy(text)
-        )
+        bail!("connection {link} heard before anything was published: {}", String::from_utf8_lossy(text))
     }
 
     fn gone(&mut self, link: usize, why: Gone, _: u64) -> anyhow::Result<()> {
-        bail!(
-            "connection {link} of the opening ones was {why} ({} were open)",
-            self.ready
-        )
+        bail!("connection {link} of the opening ones was {why} ({} were open)", self.ready)
     }
 }
 
@@ -67,10 +61,7 @@ pub(crate) fn open(
 ) -> anyhow::Result<Welcome> {
     let total = plans.len();
     let progress = Progress::new(common, "connecting", total as u64);
-    let mut opening = Opening {
-        ready: 0,
-        welcome: Welcome::default(),
-    };
+    let mut opening = Opening { ready: 0, welcome: Welcome::default() };
     let mut patience = Patience::new(STALL);
     let mut waiting: VecDeque<(usize, Plan)> = plans.enumerate().collect();
     while opening.ready < total {
@@ -84,10 +75,7 @@ pub(crate) fn open(
         fleet.turn(TURN, &mut opening)?;
         progress.at(opening.ready as u64);
         if patience.is_over(opening.ready as u64) {
-            bail!(
-                "only {} of {total} connections opened, nothing happens any more",
-                opening.ready
-            );
+            bail!("only {} of {total} connections opened, nothing happens any more", opening.ready);
         }
     }
     Ok(opening.welcome)
@@ -136,19 +124,12 @@ pub(crate) fn check(
 ) -> anyhow::Result<u64> {
     let filling = Filling::new(CHECK_BYTES);
     let checked = topics.len().min(publishers.len());
-    let heads: Vec<Head> = (0..checked)
-        .map(|topic| head(topic as u64, fleet.now()))
-        .collect();
+    let heads: Vec<Head> = (0..checked).map(|topic| head(topic as u64, fleet.now())).collect();
     let expect = |link| heads.get(topic_of(link)).map(|head| (*head, false));
     let expected: Vec<_> = (0..subscribers).map(expect).collect();
     let total = expected.iter().flatten().count() as u64;
     let reader = Reader::new(fleet.target.dialect, filling.size());
-    let mut check = Check {
-        reader,
-        filling,
-        expected,
-        heard: 0,
-    };
+    let mut check = Check { reader, filling, expected, heard: 0 };
     let (mut payload, mut bytes) = (Vec::new(), Vec::new());
     for ((head, topic), publisher) in heads.iter().zip(topics).zip(publishers) {
         check.filling.write(head, &mut payload);

@@ -11,10 +11,7 @@ use crate::report::Report;
 const REDRAWS_PER_SECOND: u8 = 5;
 
 /// Prints the figures.
-#[expect(
-    clippy::print_stdout,
-    reason = "the figures are the product of this command"
-)]
+#[expect(clippy::print_stdout, reason = "the figures are the product of this command")]
 pub(crate) fn show(report: &Report, is_json: bool) -> anyhow::Result<()> {
     if is_json {
         println!("{}", serde_json::to_string(report)?);
@@ -37,21 +34,15 @@ impl Progress {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(Some(total), target).with_message(what);
-        Self(
-            match ProgressStyle::with_template("{msg:>12} [{bar:40}] {pos}/{len}") {
-                Ok(style) => bar.with_style(style.progress_chars("=> ")),
-                Err(_) => bar,
-            },
-        )
+        Self(match ProgressStyle::with_template("{msg:>12} [{bar:40}] {pos}/{len}") {
+            Ok(style) => bar.with_style(style.progress_chars("=> ")),
+            Err(_) => bar,
+        })
     }
 
     /// Counts the milliseconds of a measurement.
     pub(crate) fn over(common: &Common, what: &'static str, time: Duration) -> Self {
-        Self::new(
-            common,
-            what,
-            u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
-        )
+        Self::new(common, what, u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
     }
 
     pub(crate) fn at(&self, position: u64) {

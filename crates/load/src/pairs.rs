@@ -22,25 +22,12 @@ pub(crate) fn run(common: &Common, args: &PairsArgs) -> anyhow::Result<PairsRepo
     let pairs = args.pairs as usize;
     let mut fleet = Fleet::new(Target::new(common)?, 2 * pairs)?;
     let base = muster::run_topic("pair");
-    let topics: Vec<_> = (0..pairs)
-        .map(|pair| format!("{base}/{pair}").into())
-        .collect();
-    let plan = |link: usize| Plan {
-        topic: std::rc::Rc::clone(&topics[link / 2]),
-        is_subscriber: link.is_multiple_of(2),
-    };
+    let topics: Vec<_> = (0..pairs).map(|pair| format!("{base}/{pair}").into()).collect();
+    let plan =
+        |link: usize| Plan { topic: std::rc::Rc::clone(&topics[link / 2]), is_subscriber: link.is_multiple_of(2) };
     muster::open(&mut fleet, 0, (0..2 * pairs).map(plan), common)?;
-    let publishers = topics
-        .iter()
-        .map(|topic| Publisher::new(&fleet.target, topic))
-        .collect();
-    let mut load = Load {
-        watch: Watch::new(&fleet, args)?,
-        fleet,
-        publishers,
-        bytes: Vec::new(),
-        payload: Vec::new(),
-    };
+    let publishers = topics.iter().map(|topic| Publisher::new(&fleet.target, topic)).collect();
+    let mut load = Load { watch: Watch::new(&fleet, args)?, fleet, publishers, bytes: Vec::new(), payload: Vec::new() };
     load.drive(u64::MAX, Duration::from_millis(args.warmup), None)?;
     load.watch.latencies.reset();
     let before = load.watch.deliveries;
@@ -49,12 +36,7 @@ pub(crate) fn run(common: &Common, args: &PairsArgs) -> anyhow::Result<PairsRepo
     load.drive(args.messages, common.cap(), Some(&progress))?;
     let cost = window.end(load.watch.deliveries - before)?;
     muster::linger(&mut load.fleet, &mut load.watch)?;
-    Ok(PairsReport {
-        pairs: args.pairs,
-        size: args.size,
-        cost,
-        latency: load.watch.latencies.summary(),
-    })
+    Ok(PairsReport { pairs: args.pairs, size: args.size, cost, latency: load.watch.latencies.summary() })
 }
 
 /// The message of a pair that is under way.
@@ -81,12 +63,7 @@ impl Watch {
     fn new(fleet: &Fleet, args: &PairsArgs) -> anyhow::Result<Self> {
         let pairs = args.pairs as usize;
         let filling = Filling::new(args.size);
-        let ball = Ball {
-            head: head(0, 0),
-            stamp: 0,
-            sequence: 0,
-            is_flying: false,
-        };
+        let ball = Ball { head: head(0, 0), stamp: 0, sequence: 0, is_flying: false };
         Ok(Self {
             reader: Reader::new(fleet.target.dialect, filling.size()),
             filling,
@@ -112,10 +89,7 @@ impl Listener for Watch {
         let ball = &mut self.balls[pair];
         if link % 2 == 1 || !ball.is_flying || !self.filling.matches(&ball.head, payload) {
             let got = read_head(payload).map(|(sequence, _)| sequence);
-            bail!(
-                "pair {pair} received message {got:?} where {} comes next, once",
-                ball.sequence
-            );
+            bail!("pair {pair} received message {got:?} where {} comes next, once", ball.sequence);
         }
         ball.is_flying = false;
         ball.sequence += 1;
@@ -140,16 +114,8 @@ struct Load {
 
 impl Load {
     /// Plays at most `messages` messages for at most `time`, and waits until all have arrived.
-    fn drive(
-        &mut self,
-        messages: u64,
-        time: Duration,
-        progress: Option<&Progress>,
-    ) -> anyhow::Result<()> {
-        let end = self
-            .fleet
-            .now()
-            .saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    fn drive(&mut self, messages: u64, time: Duration, progress: Option<&Progress>) -> anyhow::Result<()> {
+        let end = self.fleet.now().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         let mut left = messages;
         let mut patience = Patience::new(STALL);
         loop {
@@ -174,14 +140,8 @@ impl Load {
 
     /// Publishes the next message of every pair whose last one has arrived, at most `left`.
     fn serve(&mut self, left: u64) -> anyhow::Result<u64> {
-        let count = usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(self.watch.returned.len());
-        for pair in self
-            .watch
-            .returned
-            .split_off(self.watch.returned.len() - count)
-        {
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(self.watch.returned.len());
+        for pair in self.watch.returned.split_off(self.watch.returned.len() - count) {
             let stamp = self.fleet.now();
             let ball = &mut self.watch.balls[pair];
             ball.stamp = stamp;

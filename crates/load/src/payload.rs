@@ -53,9 +53,7 @@ impl Filling {
     /// Whether `payload` is exactly this head and this filling.
     #[inline]
     pub(crate) fn matches(&self, head: &Head, payload: &[u8]) -> bool {
-        payload
-            .split_at_checked(HEAD_BYTES)
-            .is_some_and(|(start, rest)| start == head && rest == self.0)
+        payload.split_at_checked(HEAD_BYTES).is_some_and(|(start, rest)| start == head && rest == self.0)
     }
 
     /// Payload bytes of a message.
@@ -73,10 +71,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Remembers the last `capacity` messages.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            ring: vec![([0; HEAD_BYTES], 0); capacity.next_power_of_two()],
-            published: 0,
-        }
+        Self { ring: vec![([0; HEAD_BYTES], 0); capacity.next_power_of_two()], published: 0 }
     }
 
     /// Messages published so far, which is also the sequence of the next one.
@@ -116,11 +111,7 @@ mod tests {
 
     #[test]
     fn heads_are_read_as_written() {
-        for (sequence, stamp) in [
-            (0, 0),
-            (42, 1_234_567_890),
-            (999_999_999_999, 99_999_999_999_999_999),
-        ] {
+        for (sequence, stamp) in [(0, 0), (42, 1_234_567_890), (999_999_999_999, 99_999_999_999_999_999)] {
             assert_eq!(read_head(&head(sequence, stamp)), Some((sequence, stamp)));
         }
         assert_eq!(read_head(b"~12"), None);

@@ -54,16 +54,10 @@ impl CpuReading {
         let fine = both.map(|(later, earlier)| later.run_nanos.saturating_sub(earlier.run_nanos));
         let wait = both.map(|(later, earlier)| later.wait_nanos.saturating_sub(earlier.wait_nanos));
         let (nanos, clock) = match fine {
-            Some(fine) if fine.abs_diff(stat) <= CLOCK_SLACK_NANOS + stat / 20 => {
-                (fine, CpuClock::Schedstat)
-            }
+            Some(fine) if fine.abs_diff(stat) <= CLOCK_SLACK_NANOS + stat / 20 => (fine, CpuClock::Schedstat),
             _ => (stat, CpuClock::Stat),
         };
-        CpuTime {
-            nanos,
-            clock,
-            wait_nanos: wait.unwrap_or(0),
-        }
+        CpuTime { nanos, clock, wait_nanos: wait.unwrap_or(0) }
     }
 }
 
@@ -85,9 +79,7 @@ pub(crate) struct Process(u32);
 impl Process {
     pub(crate) fn new(pid: u32) -> anyhow::Result<Self> {
         let process = Self(pid);
-        process
-            .cpu()
-            .with_context(|| format!("--pid {pid}: its figures cannot be read"))?;
+        process.cpu().with_context(|| format!("--pid {pid}: its figures cannot be read"))?;
         Ok(process)
     }
 
@@ -99,10 +91,7 @@ impl Process {
     pub(crate) fn cpu(&self) -> anyhow::Result<CpuReading> {
         let path = format!("/proc/{}/stat", self.0);
         let stat = fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
-        Ok(CpuReading {
-            schedstat: self.schedstat(),
-            stat_nanos: stat_nanos(&stat)?,
-        })
+        Ok(CpuReading { schedstat: self.schedstat(), stat_nanos: stat_nanos(&stat)? })
     }
 
     pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
@@ -129,13 +118,7 @@ impl Process {
 /// itself hold spaces and parentheses.
 fn stat_nanos(stat: &str) -> anyhow::Result<u64> {
     let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' '));
-    let times: Vec<u64> = fields
-        .into_iter()
-        .flatten()
-        .skip(11)
-        .take(2)
-        .flat_map(str::parse)
-        .collect();
+    let times: Vec<u64> = fields.into_iter().flatten().skip(11).take(2).flat_map(str::parse).collect();
     match times[..] {
         [user, system] => Ok((user + system) * TICK_NANOS),
         _ => bail!("no times in {stat}"),
@@ -181,11 +164,7 @@ mod tests {
     fn memory_is_read_from_a_rollup() {
         let text = "55a0-7fff ---p 00000000 00:00 0 [rollup]\nRss:   1000 kB\nPss: 1 kB\n\
             Private_Clean:  10 kB\nPrivate_Dirty:  20 kB\nAnonymous:   15 kB\n";
-        let expected = Memory {
-            resident: 1_024_000,
-            private: 30_720,
-            anonymous: 15_360,
-        };
+        let expected = Memory { resident: 1_024_000, private: 30_720, anonymous: 15_360 };
         assert_eq!(rollup(text), Some(expected));
         assert_eq!(rollup("Rss: 1 kB\n"), None);
     }
@@ -193,10 +172,7 @@ mod tests {
     #[test]
     fn the_fine_clock_is_used_while_it_agrees() {
         let reading = |run_nanos: Option<u64>, stat_nanos| CpuReading {
-            schedstat: run_nanos.map(|run_nanos| Schedstat {
-                run_nanos,
-                wait_nanos: run_nanos / 2,
-            }),
+            schedstat: run_nanos.map(|run_nanos| Schedstat { run_nanos, wait_nanos: run_nanos / 2 }),
             stat_nanos,
         };
         let start = reading(Some(1_000), 0);

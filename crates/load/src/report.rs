@@ -246,17 +246,10 @@ impl fmt::Display for IdleReport {
             )?;
         }
         if let Some(slab) = self.slab_bytes_per_connection {
-            writeln!(
-                out,
-                "kernel      {slab:.0} bytes of slab per connection on this machine"
-            )?;
+            writeln!(out, "kernel      {slab:.0} bytes of slab per connection on this machine")?;
         }
         if let Some(cpu) = self.cpu_us_per_second {
-            writeln!(
-                out,
-                "server      {cpu:.3} µs CPU per second and connection, over {:.0} s",
-                self.hold_seconds
-            )?;
+            writeln!(out, "server      {cpu:.3} µs CPU per second and connection, over {:.0} s", self.hold_seconds)?;
         }
         Ok(())
     }
@@ -309,25 +302,12 @@ mod tests {
             generator_us_per_delivery: 0.5,
             generator_share: 0.1,
         };
-        let latency = Latency {
-            p50_us: 1.0,
-            p90_us: 2.0,
-            p99_us: 3.0,
-            max_us: 4.0,
-        };
-        let report = Report::Pairs(PairsReport {
-            pairs: 2,
-            size: 100,
-            cost,
-            latency,
-        });
+        let latency = Latency { p50_us: 1.0, p90_us: 2.0, p99_us: 3.0, max_us: 4.0 };
+        let report = Report::Pairs(PairsReport { pairs: 2, size: 100, cost, latency });
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["case"], "pairs");
         assert_eq!(json["cost"]["deliveries"], 4);
         let text = report.to_string();
-        assert!(
-            text.contains("4 in 2.00 s") && text.contains("p99 3 µs"),
-            "{text}"
-        );
+        assert!(text.contains("4 in 2.00 s") && text.contains("p99 3 µs"), "{text}");
     }
 }

@@ -44,23 +44,13 @@ pub(crate) fn run(common: &Common, args: &StormArgs) -> anyhow::Result<StormRepo
     let clients = args.clients as usize;
     let mut fleet = Fleet::new(Target::new(common)?, clients + 1)?;
     let topic = muster::run_topic("storm");
-    let plan = Plan {
-        topic: Rc::clone(&topic),
-        is_subscriber: true,
-    };
+    let plan = Plan { topic: Rc::clone(&topic), is_subscriber: true };
     let welcome = muster::open(&mut fleet, 0, (0..clients).map(|_| plan.clone()), common)?;
-    let spread_ms = args
-        .spread
-        .or(welcome.reconnect_spread_ms)
-        .unwrap_or(SPREAD_DEFAULT_MS);
+    let spread_ms = args.spread.or(welcome.reconnect_spread_ms).unwrap_or(SPREAD_DEFAULT_MS);
     let reader = Reader::new(fleet.target.dialect, 1);
     let mut storm = Storm::new(reader, clients, spread_ms * MILLI);
     // With --wait-restart the server is another process afterwards.
-    let server = common
-        .pid
-        .filter(|_| !args.wait_restart)
-        .map(Process::new)
-        .transpose()?;
+    let server = common.pid.filter(|_| !args.wait_restart).map(Process::new).transpose()?;
     let cpu = server.map(|server| server.cpu()).transpose()?;
     if args.wait_restart {
         storm.wait_for_loss(&mut fleet, common)?;
@@ -76,10 +66,7 @@ pub(crate) fn run(common: &Common, args: &StormArgs) -> anyhow::Result<StormRepo
         Some((server, before)) => Some(server.cpu()?.since(&before).nanos as f64 / 1e9),
         None => None,
     };
-    let publisher = Plan {
-        topic: Rc::clone(&topic),
-        is_subscriber: false,
-    };
+    let publisher = Plan { topic: Rc::clone(&topic), is_subscriber: false };
     muster::open(&mut fleet, clients, std::iter::once(publisher), common)?;
     let checked = muster::check(&mut fleet, &[topic], clients..clients + 1, clients, |_| 0)?;
     Ok(storm.report(spread_ms, server_cpu_seconds, checked))
@@ -154,13 +141,7 @@ impl Listener for Storm {
                 self.begin(at);
                 self.lose(link, None, at);
             }
-            (
-                State::Trying,
-                Gone::Refused {
-                    status: 503 | 429,
-                    retry_after_ms: retry_ms,
-                },
-            )
+            (State::Trying, Gone::Refused { status: 503 | 429, retry_after_ms: retry_ms })
             | (State::Trying, Gone::Said { retry_ms, .. }) => self.refused(link, *retry_ms, at)?,
             (State::Trying, Gone::Refused { .. }) => bail!("client {link} was {why}"),
             (State::Trying, _) => self.failed(link, at)?,
@@ -171,13 +152,7 @@ impl Listener for Storm {
 
 impl Storm {
     fn new(reader: Reader, clients: usize, spread: u64) -> Self {
-        let client = Client {
-            state: State::Up,
-            attempts: 0,
-            failures: 0,
-            turn: 0,
-            is_back: false,
-        };
+        let client = Client { state: State::Up, attempts: 0, failures: 0, turn: 0, is_back: false };
         Self {
             reader,
             spread,
@@ -225,9 +200,7 @@ impl Storm {
 
     fn back_off(&mut self, index: usize, at: u64) -> anyhow::Result<()> {
         let client = &mut self.clients[index];
-        let most = BACKOFF_FIRST
-            .saturating_mul(1 << client.failures.min(16))
-            .min(BACKOFF_MAX);
+        let most = BACKOFF_FIRST.saturating_mul(1 << client.failures.min(16)).min(BACKOFF_MAX);
         client.failures += 1;
         self.rest(index, at.saturating_add(jitter(most)));
         self.give_up_late(index)
@@ -270,11 +243,7 @@ impl Storm {
             fleet.turn(TURN, self)?;
             progress.at(self.up as u64);
             if fleet.now() > end {
-                bail!(
-                    "{} of {total} clients were back after {} s",
-                    self.up,
-                    common.seconds
-                );
+                bail!("{} of {total} clients were back after {} s", self.up, common.seconds);
             }
         }
         Ok(())
@@ -310,12 +279,7 @@ impl Storm {
         Ok(())
     }
 
-    fn report(
-        &mut self,
-        spread_ms: u64,
-        server_cpu_seconds: Option<f64>,
-        checked: u64,
-    ) -> StormReport {
+    fn report(&mut self, spread_ms: u64, server_cpu_seconds: Option<f64>, checked: u64) -> StormReport {
         self.back.sort_unstable();
         let back_ms = |share: f64| quantile(&self.back, share) / MILLI;
         StormReport {
@@ -325,12 +289,7 @@ impl Storm {
             most_back_ms: back_ms(0.99),
             all_back_ms: back_ms(1.0),
             attempts: self.attempts.len() as u64,
-            attempts_of_one_max: self
-                .clients
-                .iter()
-                .map(|client| client.attempts)
-                .max()
-                .unwrap_or(0),
+            attempts_of_one_max: self.clients.iter().map(|client| client.attempts).max().unwrap_or(0),
             attempts_per_second_max: peak(&self.attempts, SECOND),
             refusals: self.refusals,
             failures: self.failures,
@@ -382,14 +341,7 @@ mod tests {
     #[test]
     fn quantiles_and_peaks() {
         let values: Vec<u64> = (1..=100).collect();
-        assert_eq!(
-            [
-                quantile(&values, 0.5),
-                quantile(&values, 0.99),
-                quantile(&values, 1.0)
-            ],
-            [50, 99, 100]
-        );
+        assert_eq!([quantile(&values, 0.5), quantile(&values, 0.99), quantile(&values, 1.0)], [50, 99, 100]);
         assert_eq!(quantile(&[], 0.5), 0);
         assert_eq!(peak(&[0, 1, 2, 10, 11, 12, 13, 30], 10), 4);
         assert_eq!(peak(&[], 10), 0);
@@ -399,10 +351,7 @@ mod tests {
     fn a_named_time_is_honoured() {
         let mut storm = storm(1);
         storm.clients[0].state = State::Trying;
-        let refused = Gone::Refused {
-            status: 503,
-            retry_after_ms: Some(7_000),
-        };
+        let refused = Gone::Refused { status: 503, retry_after_ms: Some(7_000) };
         storm.gone(0, refused, 100).unwrap();
         assert!((7 * SECOND..=8 * SECOND + 100).contains(&(due(&storm) - 100)));
         assert_eq!((storm.refusals, storm.failures), (1, 0));
@@ -411,8 +360,7 @@ mod tests {
     #[test]
     fn bye_counts_once_and_names_the_time() {
         let mut storm = storm(2);
-        let bye =
-            br#"{"type":"bye","code":"shutting_down","message":"","retry":true,"retry_ms":900}"#;
+        let bye = br#"{"type":"bye","code":"shutting_down","message":"","retry":true,"retry_ms":900}"#;
         storm.text(1, bye, 5).unwrap();
         storm.gone(1, Gone::Closed(1012), 6).unwrap();
         assert_eq!((storm.up, due(&storm)), (1, 900 * MILLI + 5));
@@ -426,9 +374,7 @@ mod tests {
             storm.clients[0].state = State::Trying;
             storm.timers.clear();
             storm.gone(0, Gone::Lost("reset".to_owned()), 0).unwrap();
-            let most = BACKOFF_FIRST
-                .saturating_mul(1 << round.min(16))
-                .min(BACKOFF_MAX);
+            let most = BACKOFF_FIRST.saturating_mul(1 << round.min(16)).min(BACKOFF_MAX);
             assert!(due(&storm) <= most, "round {round}");
         }
         assert_eq!(storm.failures, 40);
@@ -438,17 +384,6 @@ mod tests {
     fn a_refusal_for_good_ends_the_run() {
         let mut storm = storm(1);
         storm.clients[0].state = State::Trying;
-        assert!(
-            storm
-                .gone(
-                    0,
-                    Gone::Refused {
-                        status: 401,
-                        retry_after_ms: None
-                    },
-                    0
-                )
-                .is_err()
-        );
+        assert!(storm.gone(0, Gone::Refused { status: 401, retry_after_ms: None }, 0).is_err());
     }
 }

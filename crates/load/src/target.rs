@@ -87,10 +87,7 @@ impl Place {
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => {
                 let port = port.parse();
-                (
-                    host,
-                    port.with_context(|| format!("--url: bad port in {authority}"))?,
-                )
+                (host, port.with_context(|| format!("--url: bad port in {authority}"))?)
             }
             _ => (authority, 80),
         };
@@ -113,21 +110,13 @@ mod tests {
 
     fn place(host: &str, port: u16, authority: &str, path: &str) -> Place {
         let (host, authority, path) = (host.into(), authority.into(), path.into());
-        Place {
-            host,
-            port,
-            authority,
-            path,
-        }
+        Place { host, port, authority, path }
     }
 
     #[test]
     fn urls_are_read() {
         for (url, expected) in [
-            (
-                "http://127.0.0.1:8080",
-                place("127.0.0.1", 8080, "127.0.0.1:8080", ""),
-            ),
+            ("http://127.0.0.1:8080", place("127.0.0.1", 8080, "127.0.0.1:8080", "")),
             ("ws://localhost/", place("localhost", 80, "localhost", "")),
             ("ws://h:1/a/b/", place("h", 1, "h:1", "/a/b")),
             ("http://[::1]:9", place("::1", 9, "[::1]:9", "")),

@@ -8,40 +8,24 @@ use std::time::Instant;
 
 use fanfare_websocket::{
     Decoder, DeflateSettings, Deflater, Limits, MessageKind, Role, encode_compressed_message,
-    encode_compressed_message_masked, encode_message, encode_message_masked, encode_with,
-    handshake,
+    encode_compressed_message_masked, encode_message, encode_message_masked, encode_with, handshake,
 };
 
-const LIMITS: Limits = Limits {
-    frame_bytes_max: 1 << 20,
-    message_bytes_max: 1 << 20,
-};
+const LIMITS: Limits = Limits { frame_bytes_max: 1 << 20, message_bytes_max: 1 << 20 };
 
 /// Messages per read, about what a busy connection delivers at once.
 const BATCH: usize = 16;
 
 fn main() -> std::io::Result<()> {
     for length in [64, 1_024, 16_384] {
-        let payload: Vec<u8> = br#"{"channel":"prices","id":1024,"data":"0123456789"}"#
-            .iter()
-            .copied()
-            .cycle()
-            .take(length)
-            .collect();
+        let payload: Vec<u8> =
+            br#"{"channel":"prices","id":1024,"data":"0123456789"}"#.iter().copied().cycle().take(length).collect();
         report("encode", length, &mut encode(&payload))?;
         report("encode in place", length, &mut encode_in_place(&payload))?;
         report("decode", length, &mut decode(&payload, false, usize::MAX))?;
-        report(
-            "decode in two reads",
-            length,
-            &mut decode(&payload, false, 2),
-        )?;
+        report("decode in two reads", length, &mut decode(&payload, false, 2))?;
         report("compress", length, &mut compress(&payload))?;
-        report(
-            "decode compressed",
-            length,
-            &mut decode(&payload, true, usize::MAX),
-        )?;
+        report("decode compressed", length, &mut decode(&payload, true, usize::MAX))?;
     }
     Ok(())
 }
@@ -55,18 +39,10 @@ fn report(what: &str, length: usize, run: &mut dyn FnMut()) -> std::io::Result<(
     };
     // Warm up, and find out how often is long enough.
     let once = measure(20, run).as_nanos().max(1) / 20;
-    let times = u32::try_from(50_000_000 / once.max(1))
-        .unwrap_or(1)
-        .clamp(10, 200_000);
-    let best = (0..5)
-        .map(|_| measure(times, run))
-        .min()
-        .unwrap_or_default();
+    let times = u32::try_from(50_000_000 / once.max(1)).unwrap_or(1).clamp(10, 200_000);
+    let best = (0..5).map(|_| measure(times, run)).min().unwrap_or_default();
     let nanos = best.as_secs_f64() * 1e9 / f64::from(times) / BATCH as f64;
-    writeln!(
-        std::io::stdout(),
-        "{length:>6} bytes  {what:<20} {nanos:>9.1} ns"
-    )
+    writeln!(std::io::stdout(), "{length:>6} bytes  {what:<20} {nanos:>9.1} ns")
 }
 
 fn encode(payload: &[u8]) -> impl FnMut() {
@@ -124,11 +100,7 @@ fn decode(payload: &[u8], compressed: bool, pieces: usize) -> impl FnMut() {
         Some(agreement) if compressed => Decoder::with_deflate(Role::Server, &agreement),
         _ => Decoder::new(Role::Server),
     };
-    let read_size = if pieces == usize::MAX {
-        wire.len()
-    } else {
-        wire.len() / BATCH / pieces + 1
-    };
+    let read_size = if pieces == usize::MAX { wire.len() } else { wire.len() / BATCH / pieces + 1 };
     let mut reads = wire.clone();
     move || {
         // Copying stands for the read, and undoes the unmasking.

@@ -100,10 +100,7 @@ impl Assembly {
 
     /// Adds `input` to the header under way: the header, if it is complete
     /// now, and the number of bytes taken.
-    pub(crate) fn feed_header(
-        &mut self,
-        input: &[u8],
-    ) -> Result<(Option<FrameHeader>, usize), ProtocolError> {
+    pub(crate) fn feed_header(&mut self, input: &[u8]) -> Result<(Option<FrameHeader>, usize), ProtocolError> {
         let before = usize::from(self.header_len);
         let taken = input.len().min(HEADER_BYTES_MAX - before);
         self.header[before..before + taken].copy_from_slice(&input[..taken]);
@@ -132,11 +129,7 @@ impl Assembly {
         if header.opcode.is_control() {
             self.control_len = 0;
         }
-        self.frame = Some(PartialFrame {
-            header,
-            received: 0,
-            remaining,
-        });
+        self.frame = Some(PartialFrame { header, received: 0, remaining });
     }
 
     /// Adds the start of `input` to the frame under way: the header of the
@@ -161,11 +154,7 @@ impl Assembly {
             // The payload of a control frame is known to fit.
             self.control_len += taken as u8;
         } else {
-            let most = if frame.header.fin {
-                self.payload.len() + frame.remaining
-            } else {
-                payload_max
-            };
+            let most = if frame.header.fin { self.payload.len() + frame.remaining } else { payload_max };
             append(&mut self.payload, chunk, most);
         }
         frame.received += taken;
@@ -192,10 +181,7 @@ impl Assembly {
     /// the start of a character are left for later, unless this is the end.
     /// Compressed text is checked once it is inflated.
     fn check_text(&mut self, end: bool) -> Result<(), ProtocolError> {
-        let text = PartialMessage {
-            kind: MessageKind::Text,
-            compressed: false,
-        };
+        let text = PartialMessage { kind: MessageKind::Text, compressed: false };
         if self.message != Some(text) {
             return Ok(());
         }

@@ -107,13 +107,8 @@ mod tests {
 
     #[test]
     fn codes_valid_on_the_wire() {
-        let valid: Vec<u16> = (0..=u16::MAX)
-            .filter(|code| CloseCode(*code).is_sendable())
-            .collect();
-        let expected: Vec<u16> = (1000..=1003)
-            .chain(1007..=1014)
-            .chain(3000..=4999)
-            .collect();
+        let valid: Vec<u16> = (0..=u16::MAX).filter(|code| CloseCode(*code).is_sendable()).collect();
+        let expected: Vec<u16> = (1000..=1003).chain(1007..=1014).chain(3000..=4999).collect();
         assert_eq!(valid, expected);
     }
 

@@ -84,33 +84,18 @@ impl Decoder {
     /// expects masked frames, a client unmasked ones.
     #[must_use]
     pub const fn new(role: Role) -> Self {
-        Self {
-            assembly: None,
-            inflater: None,
-            inflation: None,
-            role,
-            ended: false,
-        }
+        Self { assembly: None, inflater: None, inflation: None, role, ended: false }
     }
 
     /// A decoder for a connection that agreed on permessage-deflate.
     #[must_use]
     pub const fn with_deflate(role: Role, agreement: &DeflateAgreement) -> Self {
         let (window_bits, no_takeover) = match role {
-            Role::Server => (
-                agreement.client_max_window_bits,
-                agreement.client_no_context_takeover,
-            ),
-            Role::Client => (
-                agreement.server_max_window_bits,
-                agreement.server_no_context_takeover,
-            ),
+            Role::Server => (agreement.client_max_window_bits, agreement.client_no_context_takeover),
+            Role::Client => (agreement.server_max_window_bits, agreement.server_no_context_takeover),
         };
         let mut decoder = Self::new(role);
-        decoder.inflation = Some(Inflation {
-            window_bits,
-            context_takeover: !no_takeover,
-        });
+        decoder.inflation = Some(Inflation { window_bits, context_takeover: !no_takeover });
         decoder
     }
 
@@ -164,14 +149,8 @@ impl Decoder {
                 let (code, reason) = close::parse(payload)?;
                 Incoming::Close { code, reason }
             }
-            Opcode::Text => Incoming::Message {
-                kind: MessageKind::Text,
-                payload,
-            },
-            Opcode::Binary | Opcode::Continuation => Incoming::Message {
-                kind: MessageKind::Binary,
-                payload,
-            },
+            Opcode::Text => Incoming::Message { kind: MessageKind::Text, payload },
+            Opcode::Binary | Opcode::Continuation => Incoming::Message { kind: MessageKind::Binary, payload },
         };
         Ok((consumed, Some(incoming)))
     }
@@ -209,23 +188,14 @@ impl Decoder {
     /// idle. An inflater with context takeover is not counted.
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
-        self.assembly
-            .as_ref()
-            .map_or(0, |a| size_of::<Assembly>() + a.heap_bytes())
+        self.assembly.as_ref().map_or(0, |a| size_of::<Assembly>() + a.heap_bytes())
     }
 
     /// Reads up to the next event.
-    fn advance(
-        &mut self,
-        input: &mut [u8],
-        limits: &Limits,
-    ) -> Result<(usize, Option<Event>), ProtocolError> {
+    fn advance(&mut self, input: &mut [u8], limits: &Limits) -> Result<(usize, Option<Event>), ProtocolError> {
         let mut at = 0;
         while at < input.len() {
-            let partial = self
-                .assembly
-                .as_deref()
-                .is_some_and(|a| a.frame().is_some());
+            let partial = self.assembly.as_deref().is_some_and(|a| a.frame().is_some());
             let event = if partial {
                 self.continue_frame(input, &mut at, limits)?
             } else if let Some(header) = self.read_header(&input[at..], &mut at)? {
@@ -244,15 +214,8 @@ impl Decoder {
     /// Reads a header, in one piece or in several, and moves `at` behind what
     /// it read.
     #[inline]
-    fn read_header(
-        &mut self,
-        input: &[u8],
-        at: &mut usize,
-    ) -> Result<Option<FrameHeader>, ProtocolError> {
-        let started = self
-            .assembly
-            .as_deref()
-            .is_some_and(Assembly::has_header_part);
+    fn read_header(&mut self, input: &[u8], at: &mut usize) -> Result<Option<FrameHeader>, ProtocolError> {
+        let started = self.assembly.as_deref().is_some_and(Assembly::has_header_part);
         if !started && let Some((header, header_len)) = FrameHeader::parse(input)? {
             *at += header_len;
             return Ok(Some(header));
@@ -275,10 +238,7 @@ impl Decoder {
         if header.rsv1 && !(begins && self.inflation.is_some()) {
             return Err(ProtocolError::ReservedBits);
         }
-        let too_big = ProtocolError::FrameTooBig {
-            length: header.payload_len,
-            max: limits.frame_bytes_max,
-        };
+        let too_big = ProtocolError::FrameTooBig { length: header.payload_len, max: limits.frame_bytes_max };
         let payload_len = usize::try_from(header.payload_len).map_err(|_| too_big)?;
         if header.opcode.is_control() {
             return Ok(payload_len);
@@ -340,10 +300,7 @@ impl Decoder {
             _ => None,
         };
         if let Some(kind) = kind {
-            assembly.start_message(PartialMessage {
-                kind,
-                compressed: header.rsv1,
-            });
+            assembly.start_message(PartialMessage { kind, compressed: header.rsv1 });
         }
         assembly.start_frame(header, payload_len);
         self.continue_frame(input, at, limits)
@@ -385,12 +342,7 @@ impl Decoder {
     }
 
     /// Inflates a message and checks it, if it is text.
-    fn inflate(
-        &mut self,
-        compressed: &[u8],
-        opcode: Opcode,
-        limits: &Limits,
-    ) -> Result<Vec<u8>, ProtocolError> {
+    fn inflate(&mut self, compressed: &[u8], opcode: Opcode, limits: &Limits) -> Result<Vec<u8>, ProtocolError> {
         let inflation = self.inflation.ok_or(ProtocolError::ReservedBits)?;
         let max = limits.message_bytes_max;
         let inflated = if inflation.context_takeover {
@@ -407,19 +359,14 @@ impl Decoder {
     }
 
     fn assembly_mut(&mut self) -> &mut Assembly {
-        self.assembly
-            .get_or_insert_with(|| Box::new(Assembly::new()))
+        self.assembly.get_or_insert_with(|| Box::new(Assembly::new()))
     }
 }
 
 /// The most payload bytes that the frames of one message may hold together.
 fn wire_bytes_max(compressed: bool, limits: &Limits) -> usize {
     let max = limits.message_bytes_max;
-    if compressed {
-        max.saturating_add(max / 8).saturating_add(64)
-    } else {
-        max
-    }
+    if compressed { max.saturating_add(max / 8).saturating_add(64) } else { max }
 }
 
 fn check_text(payload: &[u8]) -> Result<(), ProtocolError> {

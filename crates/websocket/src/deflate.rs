@@ -21,7 +21,7 @@ const STORED_BYTES_MAX: usize = 0xffff;
 ///
 /// No message refers to an earlier one (`no_context_takeover`, RFC 7692,
 /// section 7.1.1), so one deflater serves all connections of a thread and its
-/// output can be shared by them. It holds about 256 KiB.
+/// output can be shared by them. It holds a few hundred KiB.
 #[derive(Debug)]
 pub struct Deflater {
     stream: Compress,
@@ -38,9 +38,7 @@ impl Deflater {
     pub fn new(level: u32, window_bits: u8) -> Self {
         let window_bits = window_bits.clamp(WINDOW_BITS_MIN, WINDOW_BITS_MAX);
         let level = Compression::new(level.min(9));
-        Self {
-            stream: Compress::new_with_window_bits(level, false, window_bits),
-        }
+        Self { stream: Compress::new_with_window_bits(level, false, window_bits) }
     }
 
     /// Appends the compressed form of `payload` to `out`, ready to be the
@@ -104,21 +102,14 @@ impl Inflater {
     pub(crate) fn new(window_bits: u8) -> Self {
         // A window of 2^8 is beyond the library; a larger one contains it.
         let window_bits = window_bits.clamp(WINDOW_BITS_MIN, WINDOW_BITS_MAX);
-        Self {
-            stream: Decompress::new_with_window_bits(false, window_bits),
-            window_bits,
-        }
+        Self { stream: Decompress::new_with_window_bits(false, window_bits), window_bits }
     }
 
     /// Inflates one message, of which at most `max` bytes come out.
     ///
     /// Stops with [`ProtocolError::MessageTooBig`] as soon as there is a byte
     /// more, and never holds more than `max` + 1 bytes.
-    pub(crate) fn inflate(
-        &mut self,
-        compressed: &[u8],
-        max: usize,
-    ) -> Result<Vec<u8>, ProtocolError> {
+    pub(crate) fn inflate(&mut self, compressed: &[u8], max: usize) -> Result<Vec<u8>, ProtocolError> {
         let mut out = Vec::new();
         let mut restarts_left = FINAL_BLOCKS_MAX;
         for part in [compressed, &TAIL] {
@@ -138,10 +129,8 @@ impl Inflater {
         loop {
             make_room(out, rest.len(), max);
             let (read, written) = (self.stream.total_in(), out.len());
-            let status = self
-                .stream
-                .decompress_vec(rest, out, FlushDecompress::Sync)
-                .map_err(|_| ProtocolError::Inflate)?;
+            let status =
+                self.stream.decompress_vec(rest, out, FlushDecompress::Sync).map_err(|_| ProtocolError::Inflate)?;
             let progress = self.stream.total_in() != read || out.len() != written;
             rest = unread(rest, read, self.stream.total_in());
             if out.len() > max {
@@ -167,9 +156,7 @@ impl Inflater {
         self.stream.reset(false);
         let window = &out[out.len().saturating_sub(1 << self.window_bits)..];
         if !window.is_empty() {
-            self.stream
-                .set_dictionary(window)
-                .map_err(|_| ProtocolError::Inflate)?;
+            self.stream.set_dictionary(window).map_err(|_| ProtocolError::Inflate)?;
         }
         Ok(())
     }
@@ -213,18 +200,12 @@ mod tests {
     fn examples_of_rfc_7692_section_7_2_3() {
         let inflate = |bytes: &[u8]| Inflater::new(15).inflate(bytes, 100);
         // 7.2.3.1, one block
-        assert_eq!(
-            inflate(b"\xf2\x48\xcd\xc9\xc9\x07\x00"),
-            Ok(b"Hello".to_vec())
-        );
+        assert_eq!(inflate(b"\xf2\x48\xcd\xc9\xc9\x07\x00"), Ok(b"Hello".to_vec()));
         // 7.2.3.3, a block without compression
         let stored = b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00";
         assert_eq!(inflate(stored), Ok(b"Hello".to_vec()));
         // 7.2.3.4, a block with BFINAL
-        assert_eq!(
-            inflate(b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00"),
-            Ok(b"Hello".to_vec())
-        );
+        assert_eq!(inflate(b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), Ok(b"Hello".to_vec()));
         // 7.2.3.5, two blocks
         let two = b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00";
         assert_eq!(inflate(two), Ok(b"Hello".to_vec()));
@@ -285,6 +266,18 @@ mod tests {
         }
         let whole = Inflater::new(15).inflate(&bomb, 10_000_000);
         assert_eq!(whole.map(|out| out.len()), Ok(10_000_000));
+    }
+
+    #[test]
+    fn the_window_survives_a_final_block() {
+        // 7.2.3.4 without its padding, then the second message of 7.2.3.2
+        let message = b"\xf3\x48\xcd\xc9\xc9\x07\x00\xf2\x00\x11\x00\x00";
+        for window_bits in [8, 9, 15] {
+            let mut inflater = Inflater::new(window_bits);
+            for _ in 0..3 {
+                assert_eq!(inflater.inflate(message, 10), Ok(b"HelloHello".to_vec()));
+            }
+        }
     }
 
     #[test]

@@ -10,8 +10,7 @@ use crate::close::{REASON_BYTES_MAX, fitting_reason};
 use crate::deflate::Deflater;
 use crate::frame::first_byte;
 use crate::{
-    CONTROL_PAYLOAD_BYTES_MAX, CloseCode, MessageKind, Opcode, apply_mask, encode_header,
-    encode_header_masked,
+    CONTROL_PAYLOAD_BYTES_MAX, CloseCode, MessageKind, Opcode, apply_mask, encode_header, encode_header_masked,
 };
 
 /// Appends a message as one unmasked frame.
@@ -63,12 +62,7 @@ pub fn encode_close(out: &mut Vec<u8>, code: CloseCode, reason: &str) {
 /// Appends a masked close frame; see [`encode_close`].
 pub fn encode_close_masked(out: &mut Vec<u8>, code: CloseCode, reason: &str, mask: [u8; 4]) {
     let mut body = [0; CONTROL_PAYLOAD_BYTES_MAX];
-    put_masked(
-        out,
-        Opcode::Close,
-        close_body(&mut body, code, reason),
-        mask,
-    );
+    put_masked(out, Opcode::Close, close_body(&mut body, code, reason), mask);
 }
 
 /// Appends a message as one unmasked frame whose payload `write` appends to
@@ -79,11 +73,7 @@ pub fn encode_close_masked(out: &mut Vec<u8>, code: CloseCode, reason: &str, mas
 /// Nothing is allocated while `out` has room for the payload and 10 bytes.
 /// `write` may only append.
 #[inline]
-pub fn encode_with<T>(
-    out: &mut Vec<u8>,
-    kind: MessageKind,
-    write: impl FnOnce(&mut Vec<u8>) -> T,
-) -> T {
+pub fn encode_with<T>(out: &mut Vec<u8>, kind: MessageKind, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let Ok(value) = try_encode_with(out, kind, |out| Ok::<T, Infallible>(write(out)));
     value
 }
@@ -119,12 +109,7 @@ pub fn try_encode_with<T, E>(
 /// Only for connections that agreed on permessage-deflate with a window of at
 /// least the deflater's. Neither form depends on earlier messages, so the
 /// bytes can be shared by all such connections.
-pub fn encode_compressed_message(
-    out: &mut Vec<u8>,
-    kind: MessageKind,
-    payload: &[u8],
-    deflater: &mut Deflater,
-) {
+pub fn encode_compressed_message(out: &mut Vec<u8>, kind: MessageKind, payload: &[u8], deflater: &mut Deflater) {
     let start = reserve_header(out);
     let body = out.len();
     deflater.compress(payload, out);
@@ -213,11 +198,7 @@ fn control_payload(payload: &[u8]) -> &[u8] {
     &payload[..payload.len().min(CONTROL_PAYLOAD_BYTES_MAX)]
 }
 
-fn close_body<'a>(
-    body: &'a mut [u8; CONTROL_PAYLOAD_BYTES_MAX],
-    code: CloseCode,
-    reason: &str,
-) -> &'a [u8] {
+fn close_body<'a>(body: &'a mut [u8; CONTROL_PAYLOAD_BYTES_MAX], code: CloseCode, reason: &str) -> &'a [u8] {
     const { assert!(2 + REASON_BYTES_MAX == CONTROL_PAYLOAD_BYTES_MAX) };
     if !code.is_sendable() {
         return &[];
@@ -247,10 +228,7 @@ mod tests {
         out.clear();
         encode_ping(&mut out, b"Hello");
         encode_pong_masked(&mut out, b"Hello", mask);
-        assert_eq!(
-            out,
-            b"\x89\x05Hello\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
-        );
+        assert_eq!(out, b"\x89\x05Hello\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
 
         out.clear();
         encode_message(&mut out, MessageKind::Binary, &[7; 256]);

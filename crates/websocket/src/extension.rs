@@ -36,11 +36,7 @@ pub struct DeflateSettings {
 impl Default for DeflateSettings {
     /// Full windows, no context takeover in either direction.
     fn default() -> Self {
-        Self {
-            server_window_bits: WINDOW_BITS_MAX,
-            client_window_bits: WINDOW_BITS_MAX,
-            peer_context_takeover: false,
-        }
+        Self { server_window_bits: WINDOW_BITS_MAX, client_window_bits: WINDOW_BITS_MAX, peer_context_takeover: false }
     }
 }
 
@@ -116,14 +112,9 @@ impl DeflateAgreement {
 /// may be answered whether or not they were offered (RFC 7692, sections
 /// 7.1.1.1 and 7.1.1.2).
 #[must_use]
-pub fn negotiate_deflate(
-    offer_header: &str,
-    settings: &DeflateSettings,
-) -> Option<DeflateAgreement> {
+pub fn negotiate_deflate(offer_header: &str, settings: &DeflateSettings) -> Option<DeflateAgreement> {
     let offers = parse_extensions(offer_header)?;
-    offers
-        .iter()
-        .find_map(|offer| accept_offer(offer, settings))
+    offers.iter().find_map(|offer| accept_offer(offer, settings))
 }
 
 fn accept_offer(offer: &Extension<'_>, settings: &DeflateSettings) -> Option<DeflateAgreement> {
@@ -275,11 +266,7 @@ fn parse_extensions(value: &str) -> Option<Vec<Extension<'_>>> {
         let mut parameters = Vec::new();
         while scan.eat(';') {
             let name = scan.token()?;
-            let value = if scan.eat('=') {
-                Some(scan.value()?)
-            } else {
-                None
-            };
+            let value = if scan.eat('=') { Some(scan.value()?) } else { None };
             parameters.push((name, value));
         }
         extensions.push(Extension { name, parameters });
@@ -309,10 +296,7 @@ impl<'a> Scan<'a> {
 
     fn token(&mut self) -> Option<&'a str> {
         self.skip_space();
-        let end = self
-            .rest
-            .find(|c: char| !is_token_char(c))
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|c: char| !is_token_char(c)).unwrap_or(self.rest.len());
         let (token, rest) = self.rest.split_at(end);
         self.rest = rest;
         self.skip_space();
@@ -355,8 +339,7 @@ mod tests {
         negotiate_deflate(offer, settings).map(|agreement| agreement.response_value())
     }
 
-    const PLAIN: &str =
-        "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    const PLAIN: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
     #[test]
     fn offers_that_browsers_send() {
@@ -407,46 +390,18 @@ mod tests {
 
     #[test]
     fn windows() {
-        let settings = DeflateSettings {
-            server_window_bits: 12,
-            client_window_bits: 11,
-            peer_context_takeover: false,
-        };
+        let settings = DeflateSettings { server_window_bits: 12, client_window_bits: 11, peer_context_takeover: false };
         let full = DeflateSettings::default();
         let plain = |more: &str| Some(format!("{PLAIN}{more}"));
         let cases = [
-            (
-                &full,
-                "; server_max_window_bits=15",
-                plain("; server_max_window_bits=15"),
-            ),
-            (
-                &full,
-                "; client_max_window_bits=\"9\"",
-                plain("; client_max_window_bits=9"),
-            ),
-            (
-                &full,
-                "; client_max_window_bits=8",
-                plain("; client_max_window_bits=8"),
-            ),
+            (&full, "; server_max_window_bits=15", plain("; server_max_window_bits=15")),
+            (&full, "; client_max_window_bits=\"9\"", plain("; client_max_window_bits=9")),
+            (&full, "; client_max_window_bits=8", plain("; client_max_window_bits=8")),
             (&settings, "", plain("; server_max_window_bits=12")),
             (&settings, "; server_max_window_bits=11", None),
-            (
-                &settings,
-                "; server_max_window_bits=13",
-                plain("; server_max_window_bits=12"),
-            ),
-            (
-                &settings,
-                "; client_max_window_bits",
-                plain("; server_max_window_bits=12; client_max_window_bits=11"),
-            ),
-            (
-                &settings,
-                "; client_max_window_bits=10",
-                plain("; server_max_window_bits=12; client_max_window_bits=10"),
-            ),
+            (&settings, "; server_max_window_bits=13", plain("; server_max_window_bits=12")),
+            (&settings, "; client_max_window_bits", plain("; server_max_window_bits=12; client_max_window_bits=11")),
+            (&settings, "; client_max_window_bits=10", plain("; server_max_window_bits=12; client_max_window_bits=10")),
         ];
         for (settings, offer, expected) in cases {
             let offer = format!("permessage-deflate{offer}");
@@ -456,10 +411,7 @@ mod tests {
 
     #[test]
     fn context_takeover_by_the_client_is_a_setting() {
-        let settings = DeflateSettings {
-            peer_context_takeover: true,
-            ..DeflateSettings::default()
-        };
+        let settings = DeflateSettings { peer_context_takeover: true, ..DeflateSettings::default() };
         let value = answer("permessage-deflate", &settings);
         let expected = "permessage-deflate; server_no_context_takeover";
         assert_eq!(value.as_deref(), Some(expected));
@@ -471,11 +423,8 @@ mod tests {
     fn our_client_and_our_server_agree() {
         for bits in 9..=15 {
             for peer_context_takeover in [false, true] {
-                let settings = DeflateSettings {
-                    server_window_bits: bits,
-                    client_window_bits: bits,
-                    peer_context_takeover,
-                };
+                let settings =
+                    DeflateSettings { server_window_bits: bits, client_window_bits: bits, peer_context_takeover };
                 let server = negotiate_deflate(&settings.offer(), &settings).unwrap();
                 let client = read_response(&server.response_value(), &settings).unwrap();
                 assert_eq!(client, server);

@@ -125,13 +125,7 @@ impl FrameHeader {
             (Some(*mask), rest)
         };
         let rsv1 = first & RSV1 != 0;
-        let header = Self {
-            opcode,
-            fin,
-            rsv1,
-            mask,
-            payload_len,
-        };
+        let header = Self { opcode, fin, rsv1, mask, payload_len };
         Ok(Some((header, bytes.len() - rest.len())))
     }
 }
@@ -141,9 +135,7 @@ impl FrameHeader {
 #[inline]
 fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
     Ok(match short {
-        126 => rest
-            .split_first_chunk::<2>()
-            .map(|(length, rest)| (u64::from(u16::from_be_bytes(*length)), rest)),
+        126 => rest.split_first_chunk::<2>().map(|(length, rest)| (u64::from(u16::from_be_bytes(*length)), rest)),
         127 => match rest.split_first_chunk::<8>() {
             None => None,
             Some((length, rest)) => {
@@ -226,13 +218,8 @@ mod tests {
                     _ => 10,
                 };
                 assert_eq!(out.len(), minimal + if mask.is_some() { 4 } else { 0 });
-                let expected = FrameHeader {
-                    opcode: Opcode::Text,
-                    fin: true,
-                    rsv1: true,
-                    mask,
-                    payload_len: payload_len as u64,
-                };
+                let expected =
+                    FrameHeader { opcode: Opcode::Text, fin: true, rsv1: true, mask, payload_len: payload_len as u64 };
                 for cut in 0..out.len() {
                     assert_eq!(FrameHeader::parse(&out[..cut]), Ok(None));
                 }

@@ -24,10 +24,8 @@ pub const VERSION: &str = "13";
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Some clients leave bits set behind the last of the 16 bytes.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &ALPHABET,
-    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
-);
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&ALPHABET, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 /// Why an opening handshake fails.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -102,9 +100,7 @@ pub fn make_key(nonce: [u8; 16]) -> String {
 /// The first of [`HandshakeError::NoUpgrade`],
 /// [`HandshakeError::NoConnectionUpgrade`], [`HandshakeError::Version`] and
 /// [`HandshakeError::Key`] that applies.
-pub fn check_request<'a>(
-    header: impl Fn(&str) -> Option<&'a str>,
-) -> Result<String, HandshakeError> {
+pub fn check_request<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Result<String, HandshakeError> {
     check_upgrade(&header)?;
     if header("sec-websocket-version").map(str::trim_ascii) != Some(VERSION) {
         return Err(HandshakeError::Version);
@@ -233,16 +229,11 @@ pub fn check_response<'a>(
     let deflate = match header("sec-websocket-extensions") {
         None => None,
         Some(value) if value.trim_ascii().is_empty() => None,
-        Some(value) => Some(
-            deflate
-                .and_then(|settings| read_response(value, settings))
-                .ok_or(HandshakeError::Extension)?,
-        ),
+        Some(value) => {
+            Some(deflate.and_then(|settings| read_response(value, settings)).ok_or(HandshakeError::Extension)?)
+        }
     };
-    Ok(Accepted {
-        subprotocol,
-        deflate,
-    })
+    Ok(Accepted { subprotocol, deflate })
 }
 
 /// The first of the client's subprotocols that `supported` accepts;
@@ -266,8 +257,7 @@ fn check_upgrade<'a>(header: &impl Fn(&str) -> Option<&'a str>) -> Result<(), Ha
 
 /// Whether a comma-separated list has `token` in it, in any case.
 fn names(list: &str, token: &str) -> bool {
-    list.split(',')
-        .any(|element| element.trim_ascii().eq_ignore_ascii_case(token))
+    list.split(',').any(|element| element.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 fn is_token(name: &str) -> bool {
@@ -320,12 +310,7 @@ mod tests {
     fn keys() {
         assert!(validate_key(KEY));
         assert!(validate_key("AAAAAAAAAAAAAAAAAAAAAA=="));
-        for key in [
-            "",
-            "AAAA",
-            "AAAAAAAAAAAAAAAAAAAAAA",
-            "AAAAAAAAAAAAAAAAAAAAAAAA",
-        ] {
+        for key in ["", "AAAA", "AAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAAAA"] {
             assert!(!validate_key(key), "{key}");
         }
         assert!(!validate_key(&"A".repeat(1_000)));
@@ -356,12 +341,7 @@ mod tests {
 
     #[test]
     fn responses_are_written() {
-        let response = server_response(
-            ACCEPT,
-            Some("mqtt"),
-            Some("permessage-deflate"),
-            &[("Server", "fanfare")],
-        );
+        let response = server_response(ACCEPT, Some("mqtt"), Some("permessage-deflate"), &[("Server", "fanfare")]);
         let expected = "HTTP/1.1 101 Switching Protocols\r\n\
             Upgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
@@ -416,35 +396,19 @@ mod tests {
 
     #[test]
     fn responses_are_checked() {
-        let good: Headers = vec![
-            ("upgrade", "websocket"),
-            ("connection", "Upgrade"),
-            ("sec-websocket-accept", ACCEPT),
-        ];
+        let good: Headers = vec![("upgrade", "websocket"), ("connection", "Upgrade"), ("sec-websocket-accept", ACCEPT)];
         let settings = DeflateSettings::default();
-        let check = |status, headers: &Headers, deflate| {
-            check_response(status, lookup(headers), KEY, &["one", "two"], deflate)
-        };
-        let bare = Accepted {
-            subprotocol: None,
-            deflate: None,
-        };
+        let check =
+            |status, headers: &Headers, deflate| check_response(status, lookup(headers), KEY, &["one", "two"], deflate);
+        let bare = Accepted { subprotocol: None, deflate: None };
         assert_eq!(check(101, &good, Some(&settings)), Ok(bare));
         assert_eq!(check(404, &good, None), Err(HandshakeError::Status(404)));
         let cases = [
             ("upgrade", "h2c", HandshakeError::NoUpgrade),
             ("connection", "close", HandshakeError::NoConnectionUpgrade),
             ("sec-websocket-accept", KEY, HandshakeError::Accept),
-            (
-                "sec-websocket-protocol",
-                "three",
-                HandshakeError::Subprotocol,
-            ),
-            (
-                "sec-websocket-extensions",
-                "x-other",
-                HandshakeError::Extension,
-            ),
+            ("sec-websocket-protocol", "three", HandshakeError::Subprotocol),
+            ("sec-websocket-extensions", "x-other", HandshakeError::Extension),
         ];
         for (name, value, error) in cases {
             let headers = with(&good, name, value);
@@ -456,20 +420,13 @@ mod tests {
         assert_eq!(check(101, &headers, None), Err(HandshakeError::Extension));
         let accepted = check(101, &headers, Some(&settings)).unwrap();
         assert_eq!(accepted.subprotocol, Some("two"));
-        assert!(
-            accepted
-                .deflate
-                .is_some_and(|d| d.server_no_context_takeover)
-        );
+        assert!(accepted.deflate.is_some_and(|d| d.server_no_context_takeover));
     }
 
     #[test]
     fn subprotocols_are_chosen_in_the_order_of_the_client() {
         let known = |name: &str| ["mqtt", "fanfare"].contains(&name);
-        assert_eq!(
-            choose_subprotocol("x, fanfare,mqtt", known),
-            Some("fanfare")
-        );
+        assert_eq!(choose_subprotocol("x, fanfare,mqtt", known), Some("fanfare"));
         assert_eq!(choose_subprotocol("x, y", known), None);
         assert_eq!(choose_subprotocol("", |_| true), None);
     }

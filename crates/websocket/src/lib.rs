@@ -61,14 +61,13 @@ pub use close::CloseCode;
 pub use decoder::{Decoder, Incoming, Limits};
 pub use deflate::Deflater;
 pub use encode::{
-    encode_close, encode_close_masked, encode_compressed_message, encode_compressed_message_masked,
-    encode_message, encode_message_masked, encode_ping, encode_ping_masked, encode_pong,
-    encode_pong_masked, encode_with, try_encode_with,
+    encode_close, encode_close_masked, encode_compressed_message, encode_compressed_message_masked, encode_message,
+    encode_message_masked, encode_ping, encode_ping_masked, encode_pong, encode_pong_masked, encode_with,
+    try_encode_with,
 };
 pub use error::ProtocolError;
 pub use extension::{DeflateAgreement, DeflateSettings};
 pub use frame::{
-    CONTROL_PAYLOAD_BYTES_MAX, HEADER_BYTES_MAX, MessageKind, Opcode, Role, encode_header,
-    encode_header_masked,
+    CONTROL_PAYLOAD_BYTES_MAX, HEADER_BYTES_MAX, MessageKind, Opcode, Role, encode_header, encode_header_masked,
 };
 pub use mask::apply_mask;

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use fanfare_load::DialectName;
-use fanfare_websocket::{
-    Decoder, Incoming, Limits, MessageKind, Role, encode_message, encode_ping, handshake,
-};
+use fanfare_websocket::{Decoder, Incoming, Limits, MessageKind, Role, encode_message, encode_ping, handshake};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -43,14 +41,7 @@ struct State {
 pub(crate) fn start(dialect: DialectName, fault: Fault) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let state = State {
-        dialect,
-        fault,
-        subscribers: Vec::new(),
-        published: 0,
-        connections: 0,
-        held: None,
-    };
+    let state = State { dialect, fault, subscribers: Vec::new(), published: 0, connections: 0, held: None };
     let state = Arc::new(Mutex::new(state));
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -65,20 +56,14 @@ pub(crate) fn start(dialect: DialectName, fault: Fault) -> String {
 fn converse(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
     let head = read_head(&mut stream)?;
     let path = head.split(' ').nth(1)?.to_owned();
-    let key = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))?;
+    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))?;
     let (dialect, is_refused) = {
         let mut state = state.lock();
         state.connections += 1;
-        (
-            state.dialect,
-            state.fault == Fault::Refuses && matches!(state.connections, 6 | 8),
-        )
+        (state.dialect, state.fault == Fault::Refuses && matches!(state.connections, 6 | 8))
     };
     if is_refused {
-        let refusal =
-            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
+        let refusal = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
         return stream.write_all(refusal.as_bytes()).ok();
     }
     let response = handshake::server_response(&handshake::accept_key(key), None, None, &[]).ok()?;
@@ -87,15 +72,9 @@ fn converse(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
     encode_ping(&mut ping, b"there?");
     stream.write_all(&ping).ok()?;
     if dialect == DialectName::Bun && !path.ends_with("?publisher") {
-        state
-            .lock()
-            .subscribers
-            .push((path.clone(), stream.try_clone().ok()?));
+        state.lock().subscribers.push((path.clone(), stream.try_clone().ok()?));
     }
-    let limits = Limits {
-        frame_bytes_max: 1 << 20,
-        message_bytes_max: 1 << 20,
-    };
+    let limits = Limits { frame_bytes_max: 1 << 20, message_bytes_max: 1 << 20 };
     let mut decoder = Decoder::new(Role::Server);
     let mut bytes = vec![0; 64 << 10];
     loop {
@@ -105,9 +84,7 @@ fn converse(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
             let (consumed, incoming) = decoder.decode(input, &limits).ok()?;
             if let Some(Incoming::Message { payload, .. }) = incoming {
                 match dialect {
-                    DialectName::Bun => {
-                        publish(state, path.trim_end_matches("?publisher"), payload)
-                    }
+                    DialectName::Bun => publish(state, path.trim_end_matches("?publisher"), payload),
                     DialectName::Native => native(state, &mut stream, payload)?,
                 }
             }
@@ -137,35 +114,20 @@ fn native(state: &Mutex<State>, stream: &mut TcpStream, text: &[u8]) -> Option<(
     match frame["type"].as_str()? {
         "connect" => {
             assert_eq!(frame["token"], "secret");
-            say(
-                stream,
-                json!({"type": "welcome", "id": frame["id"], "reconnect_spread_ms": 50}),
-            )
+            say(stream, json!({"type": "welcome", "id": frame["id"], "reconnect_spread_ms": 50}))
         }
         "subscribe" => {
             assert_eq!(frame["space"], "arena");
-            say(
-                stream,
-                json!({"type": "subscribed", "id": frame["id"], "topic": topic, "position": "a-0"}),
-            )?;
-            state
-                .lock()
-                .subscribers
-                .push((topic.to_owned(), stream.try_clone().ok()?));
+            say(stream, json!({"type": "subscribed", "id": frame["id"], "topic": topic, "position": "a-0"}))?;
+            state.lock().subscribers.push((topic.to_owned(), stream.try_clone().ok()?));
             Some(())
         }
         "publish" => {
             let position = format!("a-{}", state.lock().published);
             let message = json!({"type": "message", "topic": topic, "position": position, "text": frame["text"]});
             // In the order of the protocol's table; `json!` sorts by name.
-            let text = message
-                .to_string()
-                .replace("\"type\":\"message\"", "\"time\":1");
-            publish(
-                state,
-                topic,
-                text.replacen('{', "{\"type\":\"message\",", 1).as_bytes(),
-            );
+            let text = message.to_string().replace("\"type\":\"message\"", "\"time\":1");
+            publish(state, topic, text.replacen('{', "{\"type\":\"message\",", 1).as_bytes());
             Some(())
         }
         _ => None,
@@ -195,11 +157,7 @@ fn publish(state: &Mutex<State>, topic: &str, text: &[u8]) {
         Fault::Closes => strange = vec![0x88, 2, 3, 0xf4],
         Fault::Complains => {
             strange.clear();
-            encode_message(
-                &mut strange,
-                MessageKind::Text,
-                br#"{"type":"gap","topic":"t","position":"a-1"}"#,
-            );
+            encode_message(&mut strange, MessageKind::Text, br#"{"type":"gap","topic":"t","position":"a-1"}"#);
         }
         Fault::None | Fault::Refuses => {}
     }
@@ -208,11 +166,7 @@ fn publish(state: &Mutex<State>, topic: &str, text: &[u8]) {
         if subscribed != topic {
             return true;
         }
-        let bytes = if std::mem::take(&mut chosen) {
-            &strange
-        } else {
-            &whole
-        };
+        let bytes = if std::mem::take(&mut chosen) { &strange } else { &whole };
         stream.write_all(bytes).is_ok()
     });
 }

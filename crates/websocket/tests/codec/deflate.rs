@@ -10,12 +10,9 @@ use crate::wire::{Event, MASK, ROOMY, outcome, put_frame};
 
 /// The agreement of a server with a client that offers nothing special.
 pub(crate) fn agreement(peer_context_takeover: bool) -> DeflateAgreement {
-    let settings = DeflateSettings {
-        peer_context_takeover,
-        ..DeflateSettings::default()
-    };
-    let mut agreement = handshake::negotiate_deflate("permessage-deflate", &settings)
-        .expect("a bare offer is always acceptable");
+    let settings = DeflateSettings { peer_context_takeover, ..DeflateSettings::default() };
+    let mut agreement =
+        handshake::negotiate_deflate("permessage-deflate", &settings).expect("a bare offer is always acceptable");
     // The same for the other role, which our server never agrees to.
     agreement.server_no_context_takeover = agreement.client_no_context_takeover;
     agreement
@@ -29,10 +26,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(takeover: bool) -> Self {
-        Self {
-            stream: Compress::new(Compression::default(), false),
-            takeover,
-        }
+        Self { stream: Compress::new(Compression::default(), false), takeover }
     }
 
     pub(crate) fn compress(&mut self, payload: &[u8]) -> Vec<u8> {
@@ -41,9 +35,7 @@ impl Peer {
         }
         let mut out = Vec::with_capacity(payload.len() * 2 + 100);
         let flush = FlushCompress::Sync;
-        self.stream
-            .compress_vec(payload, &mut out, flush)
-            .expect("a stream in use does not fail");
+        self.stream.compress_vec(payload, &mut out, flush).expect("a stream in use does not fail");
         assert!(out.len() < out.capacity());
         if payload.is_empty() {
             // RFC 7692, section 7.2.3.6; the library may write nothing here.
@@ -96,10 +88,7 @@ fn the_compressed_bit_is_for_first_frames_of_messages() {
     assert_eq!(error(&[(Opcode::Ping, true, true)]), reserved);
     assert_eq!(error(&[(Opcode::Close, true, true)]), reserved);
     let first = (Opcode::Text, false, true);
-    assert_eq!(
-        error(&[first, (Opcode::Continuation, true, true)]),
-        reserved
-    );
+    assert_eq!(error(&[first, (Opcode::Continuation, true, true)]), reserved);
     assert_eq!(error(&[first, (Opcode::Continuation, true, false)]), None);
 }
 
@@ -132,13 +121,7 @@ fn compressed_messages_are_the_same_for_everyone() {
     let (mut first, mut second, mut masked) = (Vec::new(), Vec::new(), Vec::new());
     encode_compressed_message(&mut first, MessageKind::Text, &payload, &mut deflater);
     encode_compressed_message(&mut second, MessageKind::Text, &payload, &mut deflater);
-    encode_compressed_message_masked(
-        &mut masked,
-        MessageKind::Text,
-        &payload,
-        &mut deflater,
-        MASK,
-    );
+    encode_compressed_message_masked(&mut masked, MessageKind::Text, &payload, &mut deflater, MASK);
     assert_eq!(first, second);
     assert!(first.len() < payload.len() / 4);
     let event = Event::Message(MessageKind::Text, payload);

@@ -1,16 +1,13 @@
 //! What a decoder owns, and what it refuses to own.
 
 use fanfare_websocket::{
-    CloseCode, Decoder, DeflateSettings, Deflater, Limits, MessageKind, Opcode, ProtocolError,
-    Role, encode_compressed_message_masked, handshake,
+    CloseCode, Decoder, DeflateSettings, Deflater, Limits, MessageKind, Opcode, ProtocolError, Role,
+    encode_compressed_message_masked, handshake,
 };
 
 use crate::wire::{Event, MASK, ROOMY, feed, fragment, frame, outcome};
 
-const SMALL: Limits = Limits {
-    frame_bytes_max: 100,
-    message_bytes_max: 250,
-};
+const SMALL: Limits = Limits { frame_bytes_max: 100, message_bytes_max: 250 };
 
 fn error(bytes: &[u8]) -> Option<ProtocolError> {
     outcome(&mut Decoder::new(Role::Server), bytes, &[3], &SMALL).1
@@ -31,19 +28,13 @@ fn decoders_and_deflaters_move_between_threads() {
 #[test]
 fn long_frames_are_refused_with_their_header() {
     let wire = frame(Opcode::Binary, &[0; 101]);
-    let too_big = ProtocolError::FrameTooBig {
-        length: 101,
-        max: 100,
-    };
+    let too_big = ProtocolError::FrameTooBig { length: 101, max: 100 };
     assert_eq!(error(&wire[..5]), None);
     assert_eq!(error(&wire[..6]), Some(too_big));
     assert_eq!(too_big.close_code(), CloseCode::TOO_BIG);
     assert_eq!(error(&frame(Opcode::Binary, &[0; 100])), None);
     let huge = b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0";
-    assert!(matches!(
-        error(huge),
-        Some(ProtocolError::FrameTooBig { .. })
-    ));
+    assert!(matches!(error(huge), Some(ProtocolError::FrameTooBig { .. })));
 }
 
 #[test]
@@ -70,11 +61,7 @@ fn announced_bytes_are_not_reserved() {
     for (upto, most) in [(1, 400), (20, 450), (10_000, 11_000)] {
         let mut decoder = Decoder::new(Role::Server);
         feed(&mut decoder, &wire[..upto], &ROOMY, &mut events).unwrap();
-        assert!(
-            decoder.buffered_bytes() <= most,
-            "{}",
-            decoder.buffered_bytes()
-        );
+        assert!(decoder.buffered_bytes() <= most, "{}", decoder.buffered_bytes());
     }
     for chunk in wire.chunks(1_000) {
         feed(&mut decoder, chunk, &ROOMY, &mut events).unwrap();
@@ -106,21 +93,14 @@ fn buffers_are_freed_by_release_and_by_the_next_call() {
 
 #[test]
 fn release_keeps_what_is_incomplete() {
-    let wire = [
-        fragment(Opcode::Text, b"ab"),
-        frame(Opcode::Continuation, b"cd"),
-    ]
-    .concat();
+    let wire = [fragment(Opcode::Text, b"ab"), frame(Opcode::Continuation, b"cd")].concat();
     let mut decoder = Decoder::new(Role::Server);
     let mut events = Vec::new();
     for byte in &wire {
         feed(&mut decoder, &[*byte], &ROOMY, &mut events).unwrap();
         decoder.release();
     }
-    assert_eq!(
-        events,
-        [Event::Message(MessageKind::Text, b"abcd".to_vec())]
-    );
+    assert_eq!(events, [Event::Message(MessageKind::Text, b"abcd".to_vec())]);
 }
 
 #[test]
@@ -133,16 +113,11 @@ fn bombs_stop_at_the_message_limit() {
     encode_compressed_message_masked(&mut wire, MessageKind::Text, &zeros, &mut deflater, MASK);
     assert!(wire.len() < 20_000);
     for (message_bytes_max, fits) in [(9_999_999, false), (10_000_000, true), (65_536, false)] {
-        let limits = Limits {
-            frame_bytes_max: 65_536,
-            message_bytes_max,
-        };
+        let limits = Limits { frame_bytes_max: 65_536, message_bytes_max };
         for size in [1_000, usize::MAX] {
             let mut decoder = Decoder::with_deflate(Role::Server, &agreement);
             let (events, error) = outcome(&mut decoder, &wire, &[size], &limits);
-            let too_big = ProtocolError::MessageTooBig {
-                max: message_bytes_max,
-            };
+            let too_big = ProtocolError::MessageTooBig { max: message_bytes_max };
             assert_eq!(error, (!fits).then_some(too_big));
             assert_eq!(events.len(), usize::from(fits));
             assert_eq!(decoder.buffered_bytes(), 0);

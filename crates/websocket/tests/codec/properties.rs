@@ -1,8 +1,6 @@
 //! Whatever is sent, however it is fragmented and cut.
 
-use fanfare_websocket::{
-    CloseCode, Decoder, Limits, MessageKind, Opcode, Role, encode_close, encode_close_masked,
-};
+use fanfare_websocket::{CloseCode, Decoder, Limits, MessageKind, Opcode, Role, encode_close, encode_close_masked};
 use proptest::prelude::*;
 
 use crate::deflate::{Peer, agreement};
@@ -10,11 +8,7 @@ use crate::wire::{Event, MASK, ROOMY, feed, outcome, put_frame};
 
 /// Failures print their seed; none is written to a file.
 pub(crate) fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// A message and how to send it.
@@ -29,16 +23,10 @@ struct Sending {
 }
 
 fn message() -> impl Strategy<Value = Event> {
-    let text = prop_oneof![
-        "\\PC{0,40}",
-        ("[ab]{0,3}", 0_usize..300).prop_map(|(word, times)| word.repeat(times)),
-    ];
+    let text = prop_oneof!["\\PC{0,40}", ("[ab]{0,3}", 0_usize..300).prop_map(|(word, times)| word.repeat(times)),];
     let bytes = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..300),
-        (
-            any::<u8>(),
-            prop_oneof![Just(65_535), Just(65_536), 0_usize..70_000]
-        )
+        (any::<u8>(), prop_oneof![Just(65_535), Just(65_536), 0_usize..70_000])
             .prop_map(|(byte, times)| vec![byte; times]),
     ];
     prop_oneof![
@@ -62,12 +50,7 @@ fn sending() -> impl Strategy<Value = Sending> {
         prop::collection::vec(prop_oneof![0_usize..5, 0_usize..300], 0..5),
         prop::collection::vec(control(), 0..4),
     )
-        .prop_map(|(event, compressed, fragments, controls)| Sending {
-            event,
-            compressed,
-            fragments,
-            controls,
-        })
+        .prop_map(|(event, compressed, fragments, controls)| Sending { event, compressed, fragments, controls })
 }
 
 fn read_sizes() -> impl Strategy<Value = Vec<usize>> {
@@ -84,12 +67,7 @@ fn put_control(out: &mut Vec<u8>, role: Role, event: &Event) {
 }
 
 /// The bytes of one sending, and its events in order of their arrival.
-fn put_sending(
-    out: &mut Vec<u8>,
-    role: Role,
-    peer: Option<&mut Peer>,
-    sending: &Sending,
-) -> Vec<Event> {
+fn put_sending(out: &mut Vec<u8>, role: Role, peer: Option<&mut Peer>, sending: &Sending) -> Vec<Event> {
     let Event::Message(kind, payload) = &sending.event else {
         unreachable!("not a message");
     };
@@ -196,30 +174,19 @@ proptest! {
 
 /// Bytes that begin like frames, so that more than headers is reached.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
-    let piece = prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..20),
-        (
-            any::<u8>(),
-            0_u8..=127,
-            prop::collection::vec(any::<u8>(), 0..40)
-        )
-            .prop_map(|(first, length, payload)| [
-                &[first & 0xcf, 0x80 | length, 1, 2, 3, 4],
-                &payload[..]
-            ]
-            .concat()),
-        sending().prop_map(|sending| {
-            let mut out = Vec::new();
-            put_sending(
-                &mut out,
-                Role::Server,
-                Some(&mut Peer::new(false)),
-                &sending,
-            );
-            out.truncate(2_000);
-            out
-        }),
-    ];
+    let piece =
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..20),
+            (any::<u8>(), 0_u8..=127, prop::collection::vec(any::<u8>(), 0..40)).prop_map(
+                |(first, length, payload)| [&[first & 0xcf, 0x80 | length, 1, 2, 3, 4], &payload[..]].concat()
+            ),
+            sending().prop_map(|sending| {
+                let mut out = Vec::new();
+                put_sending(&mut out, Role::Server, Some(&mut Peer::new(false)), &sending);
+                out.truncate(2_000);
+                out
+            }),
+        ];
     let flips = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
     (prop::collection::vec(piece, 0..6), flips).prop_map(|(pieces, flips)| {
         let mut bytes = pieces.concat();

@@ -1,8 +1,6 @@
 //! RFC 6455, rule by rule.
 
-use fanfare_websocket::{
-    CloseCode, Decoder, Incoming, MessageKind, Opcode, ProtocolError, Role, encode_close_masked,
-};
+use fanfare_websocket::{CloseCode, Decoder, Incoming, MessageKind, Opcode, ProtocolError, Role, encode_close_masked};
 
 use crate::wire::{Event, ROOMY, feed, fragment, frame, outcome, server_error, server_outcome};
 
@@ -26,10 +24,9 @@ fn examples_of_section_5_7() {
         assert_eq!(result, (vec![event.clone()], None));
     }
 
-    for (header, length) in [
-        (&b"\x82\x7e\x01\x00"[..], 256),
-        (&b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00"[..], 65_536),
-    ] {
+    for (header, length) in
+        [(&b"\x82\x7e\x01\x00"[..], 256), (&b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00"[..], 65_536)]
+    {
         let bytes = [header, &vec![7; length]].concat();
         let mut decoder = Decoder::new(Role::Client);
         let result = outcome(&mut decoder, &bytes, &[usize::MAX], &ROOMY);
@@ -47,18 +44,9 @@ fn whole_frames_are_slices_of_the_input() {
     let Some(Incoming::Message { payload, .. }) = incoming else {
         panic!("{incoming:?}");
     };
-    assert_eq!(
-        (payload, payload.as_ptr() as usize),
-        (&b"one"[..], start + 6)
-    );
+    assert_eq!((payload, payload.as_ptr() as usize), (&b"one"[..], start + 6));
     let (second, incoming) = decoder.decode(&mut bytes[first..], &ROOMY).unwrap();
-    assert!(matches!(
-        incoming,
-        Some(Incoming::Message {
-            payload: b"two",
-            ..
-        })
-    ));
+    assert!(matches!(incoming, Some(Incoming::Message { payload: b"two", .. })));
     assert_eq!(first + second, bytes.len());
     assert_eq!(decoder.buffered_bytes(), 0);
 }
@@ -104,20 +92,10 @@ fn fragments_follow_each_other() {
     let error = server_error(&fragment(Opcode::Continuation, b"a"));
     assert_eq!(error, Some(ProtocolError::UnexpectedContinuation));
     let twice = [fragment(Opcode::Text, b"a"), frame(Opcode::Text, b"b")].concat();
-    assert_eq!(
-        server_error(&twice),
-        Some(ProtocolError::ExpectedContinuation)
-    );
-    let after = [
-        fragment(Opcode::Text, b"a"),
-        frame(Opcode::Continuation, b"b"),
-        frame(Opcode::Continuation, b"c"),
-    ]
-    .concat();
-    assert_eq!(
-        server_error(&after),
-        Some(ProtocolError::UnexpectedContinuation)
-    );
+    assert_eq!(server_error(&twice), Some(ProtocolError::ExpectedContinuation));
+    let after =
+        [fragment(Opcode::Text, b"a"), frame(Opcode::Continuation, b"b"), frame(Opcode::Continuation, b"c")].concat();
+    assert_eq!(server_error(&after), Some(ProtocolError::UnexpectedContinuation));
 }
 
 #[test]
@@ -131,12 +109,7 @@ fn control_frames_come_between_fragments() {
         frame(Opcode::Text, b""),
     ]
     .concat();
-    let expected = vec![
-        Event::Ping(b"1".to_vec()),
-        Event::Pong(b"2".to_vec()),
-        text("hello"),
-        text(""),
-    ];
+    let expected = vec![Event::Ping(b"1".to_vec()), Event::Pong(b"2".to_vec()), text("hello"), text("")];
     for size in 1..=bytes.len() {
         let result = outcome(&mut Decoder::new(Role::Server), &bytes, &[size], &ROOMY);
         assert_eq!(result, (expected.clone(), None), "reads of {size}");
@@ -149,10 +122,7 @@ fn lengths() {
     assert_eq!(server_error(top_bit), Some(ProtocolError::LengthTopBit));
     // Longer than necessary is fine.
     let event = Event::Message(MessageKind::Binary, b"a".to_vec());
-    for bytes in [
-        &b"\x82\xfe\x00\x01\0\0\0\0a"[..],
-        &b"\x82\xff\x00\x00\x00\x00\x00\x00\x00\x01\0\0\0\0a"[..],
-    ] {
+    for bytes in [&b"\x82\xfe\x00\x01\0\0\0\0a"[..], &b"\x82\xff\x00\x00\x00\x00\x00\x00\x00\x01\0\0\0\0a"[..]] {
         assert_eq!(server_outcome(bytes), (vec![event.clone()], None));
     }
 }
@@ -163,20 +133,12 @@ fn close_frames() {
     let event = |code, reason: &str| (vec![Event::Close(code, reason.to_owned())], None);
     assert_eq!(close(b""), event(None, ""));
     assert_eq!(close(b"\x03\xe8"), event(Some(1000), ""));
-    assert_eq!(
-        close(b"\x0f\xa0bye \xe2\x82\xac"),
-        event(Some(4000), "bye €")
-    );
+    assert_eq!(close(b"\x0f\xa0bye \xe2\x82\xac"), event(Some(4000), "bye €"));
 
     let error = |payload: &[u8]| server_error(&frame(Opcode::Close, payload));
     assert_eq!(error(b"\x03"), Some(ProtocolError::CloseLength));
-    assert_eq!(
-        error(b"\x03\xe8\xce\xba\xe1"),
-        Some(ProtocolError::CloseReason)
-    );
-    for code in [
-        0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535,
-    ] {
+    assert_eq!(error(b"\x03\xe8\xce\xba\xe1"), Some(ProtocolError::CloseReason));
+    for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
         let payload = u16::to_be_bytes(code);
         assert_eq!(error(&payload), Some(ProtocolError::CloseCode(code)));
     }
@@ -215,11 +177,7 @@ fn errors_name_their_section_and_close_code() {
         (ProtocolError::CloseReason, 1007, "5.5.1"),
         (ProtocolError::TextEncoding, 1007, "8.1"),
         (ProtocolError::Inflate, 1007, "7.2.2"),
-        (
-            ProtocolError::FrameTooBig { length: 2, max: 1 },
-            1009,
-            "10.4",
-        ),
+        (ProtocolError::FrameTooBig { length: 2, max: 1 }, 1009, "10.4"),
         (ProtocolError::MessageTooBig { max: 1 }, 1009, "10.4"),
     ];
     for (error, code, section) in cases {

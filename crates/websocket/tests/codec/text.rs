@@ -35,11 +35,7 @@ fn a_message_does_not_end_inside_a_character() {
     for end in 0..=bytes.len() {
         for wire in [
             frame(Opcode::Text, &bytes[..end]),
-            [
-                fragment(Opcode::Text, &bytes[..end]),
-                frame(Opcode::Continuation, b""),
-            ]
-            .concat(),
+            [fragment(Opcode::Text, &bytes[..end]), frame(Opcode::Continuation, b"")].concat(),
         ] {
             for size in [1, 5, usize::MAX] {
                 let mut decoder = Decoder::new(Role::Server);
@@ -47,10 +43,7 @@ fn a_message_does_not_end_inside_a_character() {
                 if MIXED.is_char_boundary(end) {
                     assert_eq!((events.len(), error), (1, None));
                 } else {
-                    assert_eq!(
-                        (events.len(), error),
-                        (0, Some(ProtocolError::TextEncoding))
-                    );
+                    assert_eq!((events.len(), error), (0, Some(ProtocolError::TextEncoding)));
                 }
             }
         }
@@ -59,9 +52,7 @@ fn a_message_does_not_end_inside_a_character() {
 
 /// The number of bytes after which `bytes` can no longer become UTF-8.
 fn hopeless_after(bytes: &[u8]) -> Option<usize> {
-    (1..=bytes.len()).find(|end| {
-        std::str::from_utf8(&bytes[..*end]).is_err_and(|error| error.error_len().is_some())
-    })
+    (1..=bytes.len()).find(|end| std::str::from_utf8(&bytes[..*end]).is_err_and(|error| error.error_len().is_some()))
 }
 
 /// Feeds the start of a longer text one byte at a time, in frames of
@@ -71,11 +62,7 @@ fn fails_after(bytes: &[u8], frame_len: usize) -> Option<usize> {
     let mut events = Vec::new();
     let mut fed = 0;
     for (index, chunk) in bytes.chunks(frame_len).enumerate() {
-        let opcode = if index == 0 {
-            Opcode::Text
-        } else {
-            Opcode::Continuation
-        };
+        let opcode = if index == 0 { Opcode::Text } else { Opcode::Continuation };
         let wire = fragment(opcode, chunk);
         let (header, payload) = wire.split_at(wire.len() - chunk.len());
         assert_eq!(feed(&mut decoder, header, &ROOMY, &mut events), Ok(()));

@@ -21,30 +21,18 @@ impl From<Incoming<'_>> for Event {
             Incoming::Message { kind, payload } => Self::Message(kind, payload.to_vec()),
             Incoming::Ping(payload) => Self::Ping(payload.to_vec()),
             Incoming::Pong(payload) => Self::Pong(payload.to_vec()),
-            Incoming::Close { code, reason } => {
-                Self::Close(code.map(|code| code.get()), reason.to_owned())
-            }
+            Incoming::Close { code, reason } => Self::Close(code.map(|code| code.get()), reason.to_owned()),
         }
     }
 }
 
-pub(crate) const ROOMY: Limits = Limits {
-    frame_bytes_max: 1 << 20,
-    message_bytes_max: 1 << 20,
-};
+pub(crate) const ROOMY: Limits = Limits { frame_bytes_max: 1 << 20, message_bytes_max: 1 << 20 };
 
 /// The masking key of all masked frames here.
 pub(crate) const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// Appends a frame as the peer of `role` sends it.
-pub(crate) fn put_frame(
-    out: &mut Vec<u8>,
-    role: Role,
-    opcode: Opcode,
-    fin: bool,
-    rsv1: bool,
-    payload: &[u8],
-) {
+pub(crate) fn put_frame(out: &mut Vec<u8>, role: Role, opcode: Opcode, fin: bool, rsv1: bool, payload: &[u8]) {
     match role {
         Role::Client => encode_header(out, opcode, fin, rsv1, payload.len()),
         Role::Server => encode_header_masked(out, opcode, fin, rsv1, payload.len(), MASK),
@@ -97,12 +85,7 @@ pub(crate) fn feed(
 pub(crate) type Outcome = (Vec<Event>, Option<ProtocolError>);
 
 /// Feeds `bytes` in reads of the given sizes, over and over.
-pub(crate) fn outcome(
-    decoder: &mut Decoder,
-    bytes: &[u8],
-    sizes: &[usize],
-    limits: &Limits,
-) -> Outcome {
+pub(crate) fn outcome(decoder: &mut Decoder, bytes: &[u8], sizes: &[usize], limits: &Limits) -> Outcome {
     let mut events = Vec::new();
     let mut rest = bytes;
     for size in sizes.iter().cycle() {
@@ -120,12 +103,7 @@ pub(crate) fn outcome(
 
 /// What a server without extensions makes of `bytes` in one read.
 pub(crate) fn server_outcome(bytes: &[u8]) -> Outcome {
-    outcome(
-        &mut Decoder::new(Role::Server),
-        bytes,
-        &[usize::MAX],
-        &ROOMY,
-    )
+    outcome(&mut Decoder::new(Role::Server), bytes, &[usize::MAX], &ROOMY)
 }
 
 /// The error that a server without extensions ends with, whether `bytes` come

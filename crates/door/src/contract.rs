@@ -1,0 +1,286 @@
+//! What a door is: mounts, encode, session.
+
+use std::any::Any;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use fanfare_core::{LogError, Message, PresenceEvent};
+use fanfare_websocket::MessageKind;
+
+use crate::head::Head;
+use crate::http::{Body, HttpContext};
+use crate::turn::Turn;
+
+/// A protocol, spoken towards the core. It translates and decides nothing.
+pub trait Door: Send + Sync + 'static {
+    /// Its name in configuration, metrics and logs.
+    fn name(&self) -> &'static str;
+
+    /// Where it wants to be reached.
+    fn mounts(&self) -> Mounts;
+
+    /// Somebody arrived at one of its WebSocket or stream mounts. The connection's id is known
+    /// already; an upgrade is answered when the door accepts it, which may be later.
+    fn open(&self, arrival: &Arrival<'_>, turn: &mut Turn<'_>) -> Opening;
+
+    /// Appends to `out` what a subscriber of `shape` is sent. Pure, and called once per shape and
+    /// message however many subscribers there are. For a WebSocket mount it is the payload of one
+    /// WebSocket message; for a stream mount, bytes of the stream. Appending nothing sends nothing.
+    fn encode(&self, outgoing: Outgoing<'_>, shape: Shape, out: &mut Vec<u8>);
+}
+
+/// Where a door is reached.
+#[derive(Default)]
+pub struct Mounts {
+    /// Paths whose upgrade to WebSocket it takes.
+    pub websockets: Vec<WebSocketMount>,
+    /// Byte protocols that begin without HTTP.
+    pub streams: Vec<StreamMount>,
+    /// Plain HTTP requests.
+    pub http: Vec<HttpMount>,
+}
+
+/// An upgrade path.
+#[derive(Clone)]
+pub struct WebSocketMount {
+    /// The exact path.
+    pub path: &'static str,
+    /// Subprotocols it speaks, the preferred one first. One is chosen when the client offers it.
+    pub subprotocols: &'static [&'static str],
+    /// Kind of the WebSocket messages that it sends.
+    pub sends: MessageKind,
+}
+
+/// A byte protocol that is recognised by its first byte.
+#[derive(Clone)]
+pub struct StreamMount {
+    /// The first byte of every connection of this protocol (0x10 for MQTT's CONNECT).
+    pub first_byte: u8,
+}
+
+/// A path prefix for plain HTTP.
+#[derive(Clone)]
+pub struct HttpMount {
+    /// Paths that equal this, or begin with it and go on with `/`. The longest prefix wins.
+    pub prefix: &'static str,
+    /// Who answers.
+    pub service: Arc<dyn HttpService>,
+}
+
+/// A future that yields an HTTP response.
+pub type HttpResponse = Pin<Box<dyn Future<Output = ::http::Response<Body>> + Send>>;
+
+/// Answers plain HTTP requests. Runs on the tasks beside the shards and may wait.
+pub trait HttpService: Send + Sync + 'static {
+    /// Answers one request.
+    fn call(&self, request: ::http::Request<hyper::body::Incoming>, context: HttpContext) -> HttpResponse;
+}
+
+/// Who arrived, and how.
+pub struct Arrival<'a> {
+    /// The upgrade request; `None` on a stream mount.
+    pub head: Option<&'a Head>,
+    /// The subprotocol that client and mount agree on.
+    pub subprotocol: Option<&'static str>,
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// The link is encrypted.
+    pub is_secure: bool,
+}
+
+/// A door's answer to an arrival.
+pub enum Opening {
+    /// Go on; the upgrade is answered with 101.
+    Accept(Box<dyn Session>),
+    /// The session decides later, with [`Turn::accept`] or [`Turn::refuse`]. It holds no thread.
+    Pending(Box<dyn Session>),
+    /// No. On a stream mount the connection is closed after `body` was sent.
+    Refuse {
+        /// HTTP status.
+        status: u16,
+        /// Further header lines.
+        headers: Vec<(&'static str, String)>,
+        /// Body; JSON when it begins with `{`.
+        body: Vec<u8>,
+    },
+}
+
+/// One connection's side of a protocol: a state machine that is told what happens and answers
+/// through its turn. It never blocks, spawns or touches a socket.
+pub trait Session: Send {
+    /// Something happened.
+    fn handle(&mut self, happening: Happening<'_>, turn: &mut Turn<'_>);
+}
+
+/// Everything that can happen to a session.
+#[derive(Debug)]
+pub enum Happening<'a> {
+    /// The link is up: the upgrade was answered, or the stream has begun.
+    Opened,
+    /// A WebSocket text message; valid UTF-8.
+    Text(&'a str),
+    /// A WebSocket binary message.
+    Binary(&'a [u8]),
+    /// Bytes of a stream. The session says with [`Turn::consumed`] how many it has used; the rest
+    /// comes again with what follows.
+    Bytes(&'a [u8]),
+    /// A message for a tracked subscription.
+    Delivery {
+        /// Which subscription.
+        subscription: u16,
+        /// The message.
+        message: Arc<Message>,
+    },
+    /// Something that was asked for is there.
+    Answer(Ticket, Reply),
+    /// A timer that the session set.
+    Timer(u32),
+    /// A subscription fell so far behind that messages are lost to it; it goes on from here.
+    Gap {
+        /// Which subscription.
+        subscription: u16,
+    },
+    /// The principal's grant was narrowed or replaced and no longer covers this subscription,
+    /// which has ended.
+    Unsubscribed {
+        /// Which subscription.
+        subscription: u16,
+    },
+    /// The connection is about to end: say so in the protocol's own words. It is closed after
+    /// what the session sends now has left.
+    Goodbye(&'a Goodbye),
+    /// The connection is gone. Nothing can be sent any more.
+    Gone,
+}
+
+/// A number that a session gives to what it asks for.
+pub type Ticket = u64;
+
+/// An answer to something asked for.
+pub enum Reply {
+    /// A publish is on disk, or could not be put there.
+    Committed(Result<(), LogError>),
+    /// What the session's own future returned.
+    Value(Box<dyn Any + Send>),
+    /// The future panicked or was dropped.
+    Lost,
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Committed(result) => f.debug_tuple("Committed").field(result).finish(),
+            Self::Value(_) => f.write_str("Value"),
+            Self::Lost => f.write_str("Lost"),
+        }
+    }
+}
+
+/// Why the server ends a connection. Each door says it in its protocol's words
+/// (scale-to-zero table: planned restart, later, final refusal).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Goodbye {
+    /// The server drains; the client should come back after this many milliseconds.
+    ShuttingDown {
+        /// Drawn at random for each client.
+        retry_ms: u64,
+    },
+    /// The client reads too slowly.
+    SlowConsumer,
+    /// Too much at once; come back later.
+    Overloaded {
+        /// After how many milliseconds.
+        retry_ms: u64,
+    },
+    /// The credential's time is over.
+    TokenExpired,
+    /// The credential was revoked.
+    Revoked,
+    /// An operator, or the application, closed it.
+    Kicked {
+        /// What to tell the client.
+        reason: String,
+    },
+    /// The protocol's first packet did not come in time.
+    HandshakeTimeout,
+    /// Nothing was heard for too long.
+    PingTimeout,
+    /// The peer broke the framing (WebSocket); the driver closes with this code.
+    ProtocolError {
+        /// WebSocket close code.
+        code: u16,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The session wants to end: it has said, or says now, what there is to say.
+    Session {
+        /// WebSocket close code.
+        code: u16,
+        /// WebSocket close reason.
+        reason: String,
+    },
+    /// The peer closed first, in order.
+    PeerClosed {
+        /// WebSocket close code, if it gave one.
+        code: Option<u16>,
+    },
+}
+
+impl Goodbye {
+    /// The WebSocket close code that goes with it.
+    pub fn close_code(&self) -> u16 {
+        match self {
+            Self::ShuttingDown { .. } => 1012,
+            Self::SlowConsumer | Self::Overloaded { .. } => 1013,
+            Self::TokenExpired | Self::Revoked | Self::Kicked { .. } | Self::HandshakeTimeout => 1008,
+            Self::PingTimeout => 1001,
+            Self::ProtocolError { code, .. } | Self::Session { code, .. } => *code,
+            Self::PeerClosed { code } => code.unwrap_or(1000),
+        }
+    }
+
+    /// One word for metrics and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ShuttingDown { .. } => "shutting_down",
+            Self::SlowConsumer => "slow_consumer",
+            Self::Overloaded { .. } => "overloaded",
+            Self::TokenExpired => "token_expired",
+            Self::Revoked => "revoked",
+            Self::Kicked { .. } => "kicked",
+            Self::HandshakeTimeout => "connect_timeout",
+            Self::PingTimeout => "ping_timeout",
+            Self::ProtocolError { .. } => "protocol_error",
+            Self::Session { .. } => "session",
+            Self::PeerClosed { .. } => "peer_closed",
+        }
+    }
+}
+
+/// How one kind of a door's subscribers wants messages encoded; the door gives the numbers their
+/// meaning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Shape(pub u8);
+
+/// What is encoded for subscribers.
+#[derive(Clone, Copy, Debug)]
+pub enum Outgoing<'a> {
+    /// A message, live or from history.
+    Message(&'a Message),
+    /// The topic's retained message, sent because somebody subscribed.
+    Retained(&'a Message),
+    /// A change of presence.
+    Presence(&'a PresenceEvent),
+}
+
+impl Outgoing<'_> {
+    /// Bytes of payload, for the meter.
+    pub fn payload_len(&self) -> usize {
+        match self {
+            Self::Message(message) | Self::Retained(message) => message.payload.len(),
+            Self::Presence(event) => event.member.data.len(),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Bounds of the driver, each with its default.
+
+use crate::head::Head;
+
+/// What connections may do and take. Replaceable while the server runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriverLimits {
+    /// Connections from one address; 0 is without a limit.
+    pub connections_per_address: u32,
+    /// Connections in all; set from the limit of open files.
+    pub connections: u32,
+    /// Completed WebSocket handshakes and stream openings per second; 0 is without a limit.
+    pub handshakes_per_second: u32,
+    /// From accept to the end of the request head, and to the protocol's first packet.
+    pub handshake_timeout_ms: u64,
+    /// An upgrade that a door decides later must be decided within this.
+    pub upgrade_timeout_ms: u64,
+    /// Request line and headers, in bytes.
+    pub head_bytes: usize,
+    /// One WebSocket frame, in bytes.
+    pub frame_bytes: usize,
+    /// One WebSocket message, or packet of a stream, in bytes.
+    pub message_bytes: usize,
+    /// Longest topic, in bytes; at most the core's own 1,024.
+    pub topic_bytes: usize,
+    /// Subscriptions of one connection.
+    pub subscriptions: usize,
+    /// Publishes per second of one connection; 0 is without a limit. A burst of the same number is allowed.
+    pub publish_per_second: u32,
+    /// Bytes that may wait towards one connection.
+    pub outbox_bytes: usize,
+    /// How long the oldest of them may wait.
+    pub outbox_age_ms: u64,
+    /// How often a silent link is pinged.
+    pub ping_interval_ms: u64,
+    /// Within which clients spread a reconnect.
+    pub reconnect_spread_ms: u64,
+    /// Futures that one connection may have under way.
+    pub errands: usize,
+    /// Body of a plain HTTP request, in bytes.
+    pub body_bytes: usize,
+    /// Streams and polls served by tasks, in all.
+    pub streams: usize,
+}
+
+impl Default for DriverLimits {
+    fn default() -> Self {
+        Self {
+            connections_per_address: 10_000,
+            connections: 1_000_000,
+            handshakes_per_second: 5_000,
+            handshake_timeout_ms: 10_000,
+            upgrade_timeout_ms: 40_000,
+            head_bytes: 16 << 10,
+            frame_bytes: 2 << 20,
+            message_bytes: 2 << 20,
+            topic_bytes: 1_024,
+            subscriptions: 1_000,
+            publish_per_second: 10_000,
+            outbox_bytes: 1 << 20,
+            outbox_age_ms: 10_000,
+            ping_interval_ms: 25_000,
+            reconnect_spread_ms: 5_000,
+            errands: 256,
+            body_bytes: 4 << 20,
+            streams: 100_000,
+        }
+    }
+}
+
+/// Rules that are not numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// No keys are configured: whoever reaches the loopback may do everything.
+    pub is_development: bool,
+    /// Origins that browsers may come from; empty allows any. In development mode only pages from
+    /// this machine are let in, because anything else would be a stranger's page in the
+    /// developer's browser.
+    pub allowed_origins: Vec<String>,
+    /// permessage-deflate is agreed to when a client offers it.
+    pub deflate: bool,
+}
+
+impl Policy {
+    /// Whether a request from this page is let in. Requests without an `Origin` do not come from
+    /// a page.
+    pub fn allows_origin(&self, origin: Option<&str>) -> bool {
+        let Some(origin) = origin else { return true };
+        if !self.allowed_origins.is_empty() {
+            return self.allowed_origins.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
+        }
+        !self.is_development || is_local(origin)
+    }
+
+    pub(crate) fn allows_page(&self, head: &Head) -> bool {
+        self.allows_origin(head.header("origin"))
+    }
+}
+
+fn is_local(origin: &str) -> bool {
+    let Some((_, host)) = origin.split_once("://") else { return false };
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => host,
+    };
+    host == "localhost" || host.ends_with(".localhost") || host == "[::1]" || {
+        host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn development_mode_lets_in_only_pages_of_this_machine() {
+        let policy = Policy { is_development: true, ..Policy::default() };
+        for (origin, expected) in [
+            ("http://localhost:3000", true),
+            ("http://127.0.0.1", true),
+            ("http://[::1]:8080", true),
+            ("http://app.localhost", true),
+            ("https://evil.example", false),
+            ("http://127.0.0.1.evil.example", false),
+            ("http://localhost.evil.example:80", false),
+            ("null", false),
+        ] {
+            assert_eq!(policy.allows_origin(Some(origin)), expected, "{origin}");
+        }
+        assert!(policy.allows_origin(None));
+    }
+
+    #[test]
+    fn configured_origins_are_the_only_ones() {
+        let policy = Policy { allowed_origins: vec!["https://app.example".into()], ..Policy::default() };
+        assert!(policy.allows_origin(Some("https://APP.example")));
+        assert!(!policy.allows_origin(Some("http://localhost")));
+    }
+}

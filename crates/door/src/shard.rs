@@ -1,0 +1,532 @@
+//! One thread with its event loop, and the connections that it owns.
+//!
+//! A turn: wait for the kernel; tell sessions what their sockets brought; hand out what other
+//! threads queued; fire timers; and at the end write once to every connection that gets something.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use fanfare_core::{
+    Delivery, Filter, Joined, Message, Millis, Principal, Publication, Published, Refusal, Roster, ShardId, Since,
+    Subscriber,
+};
+use fanfare_telemetry::{Meter, MeterDesk};
+use hashbrown::HashMap;
+use mio::{Events, Poll, Token};
+
+use crate::address::ConnectionId;
+use crate::connection::Connection;
+use crate::contract::{Goodbye, Happening, Outgoing, Reply, Ticket};
+use crate::fanout::Fanout;
+use crate::gateway::Gateway;
+use crate::inbox::{Command, ShardInbox};
+use crate::limits::DriverLimits;
+use crate::turn::Turn;
+use crate::wheel::Wheel;
+
+mod catchup;
+mod flush;
+mod life;
+mod reading;
+
+/// The waker's token; slots of connections are all below it.
+pub(crate) const WAKER: Token = Token(usize::MAX);
+
+/// How many kernel events one turn takes.
+const EVENTS_PER_TURN: usize = 1_024;
+/// How many deliveries of others one turn hands out before sockets have their turn again.
+const DELIVERIES_PER_TURN: usize = 1_024;
+const COMMANDS_PER_TURN: usize = 4_096;
+/// Encoded bytes after which a turn writes before it goes on.
+const FLUSH_BYTES: usize = 512 << 10;
+/// Bytes read at once.
+const READ_BYTES: usize = 64 << 10;
+/// How often counts are posted where others can read them.
+const POST_MS: u64 = 200;
+/// One turn in this many is timed for the metrics.
+const TIMED_TURNS: u64 = 64;
+
+/// A thread's event loop and its connections.
+pub(crate) struct Shard {
+    pub(crate) id: ShardId,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) limits: Arc<DriverLimits>,
+    pub(crate) inbox: Arc<ShardInbox>,
+    pub(crate) roster: Roster,
+    pub(crate) fanout: Fanout,
+    pub(crate) wheel: Wheel<Due>,
+    pub(crate) now: Millis,
+    poll: Poll,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    subjects: HashMap<Arc<str>, Vec<u32>, foldhash::fast::RandomState>,
+    meter: Meter,
+    desk: MeterDesk,
+    posted_at: Millis,
+    turns: u64,
+    buffer: Vec<u8>,
+    scratch: Vec<u8>,
+    /// Connections whose last read filled the buffer: there is more.
+    ready: Vec<u32>,
+    /// Subscriptions that may have more to catch up with.
+    pub(crate) catching: Vec<u32>,
+    /// Connections to end before the turn does.
+    pub(crate) endings: Vec<(u32, u32, Goodbye)>,
+    /// Pending upgrades that a door has decided; a response refuses.
+    pub(crate) decided: Vec<(u32, Option<Vec<u8>>)>,
+    tracked: Vec<(Subscriber, Arc<Message>)>,
+    /// Subscriptions that a narrower grant ends.
+    pub(crate) ended_subscriptions: Vec<(u32, u32, u16)>,
+    /// Connections whose last byte was written.
+    destroy_later: Vec<(u32, u32)>,
+    /// What the session says it used of a stream's bytes.
+    pub(crate) consumed: usize,
+    drain: Option<life::Drain>,
+    is_stopped: bool,
+}
+
+struct Slot {
+    generation: u32,
+    connection: Option<Box<Connection>>,
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    slot: u32,
+    generation: u32,
+    what: DueWhat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DueWhat {
+    /// Is anything heard from the peer?
+    Liveness,
+    /// The greeting, a pending upgrade or the last words must be over.
+    Deadline,
+    /// The principal's time may be over.
+    Expiry,
+    /// The backlog must have moved.
+    Backlog,
+    Session(u32),
+}
+
+impl Due {
+    pub(crate) fn session(slot: u32, generation: u32, timer: u32) -> Self {
+        Self { slot, generation, what: DueWhat::Session(timer) }
+    }
+}
+
+/// What operators see of a connection.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ConnectionSummary {
+    /// Its id.
+    pub id: String,
+    /// The door it came through.
+    pub door: &'static str,
+    /// Who it speaks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Where from.
+    pub peer: SocketAddr,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub opened_at: Millis,
+    /// When it was last heard.
+    pub heard_at: Millis,
+    /// Space and filter of its subscriptions, at most 100.
+    pub subscriptions: Vec<String>,
+    /// How many there are.
+    pub subscription_count: usize,
+    /// Bytes that wait for it.
+    pub outbox_bytes: usize,
+}
+
+impl Shard {
+    pub(crate) fn new(id: ShardId, gateway: Arc<Gateway>, poll: Poll, inbox: Arc<ShardInbox>, desk: MeterDesk) -> Self {
+        let now = gateway.clock.now();
+        Self {
+            id,
+            limits: gateway.limits(),
+            gateway,
+            inbox,
+            roster: Roster::default(),
+            fanout: Fanout::new(),
+            wheel: Wheel::new(now),
+            now,
+            poll,
+            slots: Vec::new(),
+            free: Vec::new(),
+            subjects: HashMap::default(),
+            meter: Meter::default(),
+            desk,
+            posted_at: now,
+            turns: 0,
+            buffer: vec![0; READ_BYTES],
+            scratch: Vec::new(),
+            ready: Vec::new(),
+            catching: Vec::new(),
+            endings: Vec::new(),
+            decided: Vec::new(),
+            tracked: Vec::new(),
+            ended_subscriptions: Vec::new(),
+            destroy_later: Vec::new(),
+            consumed: 0,
+            drain: None,
+            is_stopped: false,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        let (mut due, mut commands, mut ready) = (Vec::new(), Vec::new(), Vec::new());
+        while !self.is_stopped {
+            let may_sleep = self.ready.is_empty() && self.catching.is_empty() && self.inbox.may_sleep();
+            let timeout = if may_sleep { self.sleep() } else { Some(Duration::ZERO) };
+            if let Err(error) = self.poll.poll(&mut events, timeout) {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    tracing::error!(shard = self.id, %error, "waiting for the kernel failed; this shard stops");
+                    break;
+                }
+            }
+            self.inbox.woke();
+            self.now = self.gateway.clock.now();
+            let began = self.turns.is_multiple_of(TIMED_TURNS).then(Instant::now);
+            self.turns += 1;
+            for event in events.iter().filter(|event| event.token() != WAKER) {
+                self.on_event(
+                    event.token().0 as u32,
+                    event.is_readable() || event.is_read_closed(),
+                    event.is_writable(),
+                );
+                self.flush_if_much();
+            }
+            std::mem::swap(&mut ready, &mut self.ready);
+            for slot in ready.drain(..) {
+                self.on_event(slot, true, false);
+                self.flush_if_much();
+            }
+            self.hand_out(DELIVERIES_PER_TURN);
+            self.obey(&mut commands);
+            self.wheel.fire(self.now, &mut due);
+            for due in due.drain(..) {
+                self.on_due(due);
+            }
+            self.go_on_draining();
+            self.settle();
+            self.flush();
+            self.catch_up();
+            self.settle();
+            self.flush();
+            self.destroy_finished();
+            self.post_counts(false);
+            if let Some(began) = began {
+                self.gateway.metrics.observe_turn(began.elapsed().as_secs_f64());
+            }
+        }
+        self.stop();
+    }
+
+    fn sleep(&self) -> Option<Duration> {
+        let timer = self.wheel.sleep_ms(self.now);
+        let post = (self.posted_at + POST_MS).saturating_sub(self.now);
+        let drain = self.drain.as_ref().map(|_| 50);
+        let counts = self.meter.is_changed().then_some(post.max(1));
+        [timer, drain, counts].into_iter().flatten().min().map(Duration::from_millis)
+    }
+
+    fn flush_if_much(&mut self) {
+        if self.fanout.bytes() > FLUSH_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Ends what is to end, and tells sessions what was put aside for them, until nothing is left.
+    fn settle(&mut self) {
+        for _ in 0..64 {
+            let has_endings = !self.endings.is_empty() || !self.ended_subscriptions.is_empty();
+            if self.tracked.is_empty() && self.decided.is_empty() && !has_endings {
+                break;
+            }
+            for (subscriber, message) in std::mem::take(&mut self.tracked) {
+                let happening = Happening::Delivery { subscription: subscriber.subscription, message };
+                self.tell_open(subscriber.connection, happening);
+            }
+            for (slot, decision) in std::mem::take(&mut self.decided) {
+                self.conclude_upgrade(slot, decision);
+            }
+            for (slot, generation, goodbye) in std::mem::take(&mut self.endings) {
+                if self.generation_of(slot) == generation {
+                    self.end(slot, goodbye);
+                }
+            }
+            for (slot, generation, id) in std::mem::take(&mut self.ended_subscriptions) {
+                if self.generation_of(slot) == generation {
+                    self.tell_open(slot, Happening::Unsubscribed { subscription: id });
+                    if self.slots[slot as usize].connection.is_some() {
+                        self.drop_subscription(slot, id, false);
+                    }
+                }
+            }
+        }
+    }
+
+    fn destroy_finished(&mut self) {
+        for (slot, generation) in std::mem::take(&mut self.destroy_later) {
+            if self.generation_of(slot) == generation {
+                self.destroy(slot);
+            }
+        }
+    }
+
+    /// Publishes for a connection and delivers to this shard's own subscribers.
+    pub(crate) fn publish(
+        &mut self,
+        slot: u32,
+        publication: Publication,
+        ticket: Option<Ticket>,
+    ) -> Result<Published, Refusal> {
+        let limits = self.limits.clone();
+        let now = self.now;
+        let connection = self.connection_mut(slot);
+        let rate = limits.publish_per_second;
+        if let Err(retry_ms) = connection.bucket.take(rate, rate, now) {
+            self.gateway.metrics.limit("publish_per_second");
+            return Err(Refusal::RateLimited { limit: rate, retry_ms });
+        }
+        if publication.topic.len() > limits.topic_bytes {
+            return Err(Refusal::InvalidTopic { reason: "it is longer than limits.topic_bytes" });
+        }
+        let (principal, door) = (connection.principal.clone(), connection.door);
+        let (space, bytes) = (publication.space.clone(), publication.payload.len());
+        let done = ticket.map(|ticket| {
+            let (inbox, connection) = (self.inbox.clone(), self.id_of(slot));
+            let answer =
+                move |result| inbox.command(Command::Answer { connection, ticket, reply: Reply::Committed(result) });
+            Box::new(answer) as fanfare_core::Done
+        });
+        let name = self.gateway.doors[door as usize].name();
+        let published = self.gateway.core.publish(&principal, publication, Some(self.id), now, done);
+        match &published {
+            Ok(_) => self.meter.row(&space, name).published(bytes),
+            Err(_) => self.meter.row(&space, name).refused += 1,
+        }
+        let published = published?;
+        if let Some(message) = &published.deliver_here {
+            self.fan_out(message);
+        }
+        Ok(published)
+    }
+
+    /// Hands a message to every subscriber of this shard: encoded once per shape, queued once per
+    /// connection.
+    fn fan_out(&mut self, message: &Arc<Message>) {
+        let Self { roster, fanout, gateway, tracked, meter, .. } = self;
+        let doors = &gateway.doors;
+        let topic = topic_hash(&message.topic);
+        fanout.begin_delivery();
+        roster.for_each_match(&message.space, &message.topic, &mut |subscribers| {
+            for subscriber in subscribers {
+                if subscriber.is_tracked {
+                    tracked.push((*subscriber, message.clone()));
+                } else if fanout.is_first_copy(subscriber.connection) {
+                    fanout.deliver(subscriber.connection, topic, &mut |key, out| {
+                        doors[key.door as usize].encode(Outgoing::Message(message), key.shape, out);
+                    });
+                }
+            }
+        });
+        for (door, copies, _) in fanout.delivered() {
+            meter.row(&message.space, doors[door as usize].name()).delivered(message.payload.len(), copies);
+        }
+        self.flush_if_much();
+    }
+
+    fn fan_out_presence(&mut self, event: &fanfare_core::PresenceEvent) {
+        let Self { roster, fanout, gateway, .. } = self;
+        let doors = &gateway.doors;
+        fanout.begin_delivery();
+        roster.for_each_match(&event.space, &event.topic, &mut |subscribers| {
+            for subscriber in subscribers.iter().filter(|s| s.wants_presence) {
+                if fanout.is_first_copy(subscriber.connection) {
+                    fanout.deliver(subscriber.connection, 0, &mut |key, out| {
+                        doors[key.door as usize].encode(Outgoing::Presence(event), key.shape, out);
+                    });
+                }
+            }
+        });
+    }
+
+    /// Hands out what other threads published, at most `max` deliveries.
+    fn hand_out(&mut self, max: usize) {
+        let mut deliveries = Vec::new();
+        self.inbox.take_deliveries(max, &mut deliveries);
+        for delivery in deliveries {
+            match &delivery {
+                Delivery::Message(message) => self.fan_out(message),
+                Delivery::Presence(event) => self.fan_out_presence(event),
+            }
+            self.inbox.handed_out(&delivery);
+        }
+    }
+
+    /// Sends one message of the past, or a retained one, to one connection.
+    pub(crate) fn send_outgoing(
+        &mut self,
+        slot: u32,
+        subscription: u16,
+        outgoing: Outgoing<'_>,
+        message: &Arc<Message>,
+    ) {
+        let connection = self.connection_mut(slot);
+        let door = connection.door;
+        if connection.subscription(subscription).is_some_and(|s| s.is_tracked) {
+            let tracked = Subscriber { connection: slot, subscription, wants_presence: false, is_tracked: true };
+            self.tracked.push((tracked, message.clone()));
+            return;
+        }
+        let key = self.fanout.key_of(slot);
+        let door = &self.gateway.doors[door as usize];
+        self.fanout.send(slot, key.framing, topic_hash(&message.topic), |out| door.encode(outgoing, key.shape, out));
+        self.meter.row(&message.space, door.name()).delivered(message.payload.len(), 1);
+    }
+
+    /// [`fanfare_core::Core::join`] for this shard.
+    pub(crate) fn join(
+        &mut self,
+        principal: &Principal,
+        space: &Arc<str>,
+        filter: &Filter,
+        since: Since,
+    ) -> Result<Joined, Refusal> {
+        let (gateway, id) = (self.gateway.clone(), self.id);
+        gateway.core.join(principal, space, filter, since, id, &mut || self.hand_out(usize::MAX))
+    }
+
+    /// Does what other threads ask for.
+    fn obey(&mut self, commands: &mut Vec<Command>) {
+        self.inbox.take_commands(COMMANDS_PER_TURN, commands);
+        for command in commands.drain(..) {
+            match command {
+                Command::Adopt { link, peer, prefix, is_secure } => self.adopt(link, peer, prefix, is_secure),
+                Command::Answer { connection, ticket, reply } => self.on_answer(connection, ticket, reply),
+                Command::Page { connection, subscription, page } => self.on_page(connection, subscription, page),
+                Command::Close { connection, goodbye, found } => {
+                    let slot = self.find(connection);
+                    if let Some(slot) = slot {
+                        self.endings.push((slot, connection.generation(), goodbye));
+                    }
+                    answer(found, slot.is_some());
+                }
+                Command::CloseSubject { subject, goodbye, count } => {
+                    let slots = self.subjects.get(&subject).cloned().unwrap_or_default();
+                    answer(Some(count), slots.len());
+                    for slot in slots {
+                        self.endings.push((slot, self.generation_of(slot), goodbye.clone()));
+                    }
+                }
+                Command::SendTo { target, message, count } => {
+                    let sent = self.send_to(&target, &message);
+                    answer(count, sent);
+                }
+                Command::Revoke { is_revoked } => self.revoke(&*is_revoked),
+                Command::List { after, limit, answer: to } => answer(Some(to), self.list(after, limit)),
+                Command::Reload => self.limits = self.gateway.limits(),
+                Command::Drain { within_ms } => self.start_draining(within_ms),
+                Command::Stop => self.is_stopped = true,
+            }
+        }
+    }
+
+    fn on_answer(&mut self, connection: ConnectionId, ticket: Ticket, reply: Reply) {
+        let Some(slot) = self.find(connection) else { return };
+        if !matches!(reply, Reply::Committed(_)) {
+            let extras = self.connection_mut(slot).extras();
+            extras.errands = extras.errands.saturating_sub(1);
+        }
+        self.tell(slot, Happening::Answer(ticket, reply));
+    }
+
+    /// Tells a session something, if its connection is open.
+    fn tell_open(&mut self, slot: u32, happening: Happening<'_>) {
+        let is_open = self.slots[slot as usize].connection.as_ref().is_some_and(|c| c.is_open());
+        if is_open {
+            self.tell(slot, happening);
+        }
+    }
+
+    /// Tells a session something. A panic in it ends its connection and nothing else.
+    fn tell(&mut self, slot: u32, happening: Happening<'_>) {
+        let Some(mut session) = self.take_session(slot) else { return };
+        let mut turn = Turn { shard: self, slot };
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| session.handle(happening, &mut turn)));
+        match (outcome, self.slots[slot as usize].connection.as_mut()) {
+            (Ok(()), Some(connection)) => connection.session = Some(session),
+            (Ok(()), None) => {}
+            (Err(_), _) => {
+                tracing::error!(connection = ?self.id_of(slot), "a session panicked; its connection is closed");
+                self.gateway.metrics.limit("session_panic");
+                self.destroy(slot);
+            }
+        }
+    }
+
+    fn take_session(&mut self, slot: u32) -> Option<Box<dyn crate::contract::Session>> {
+        self.slots[slot as usize].connection.as_mut()?.session.take()
+    }
+
+    pub(crate) fn connection(&self, slot: u32) -> &Connection {
+        self.slots[slot as usize].connection.as_deref().expect("a turn lasts no longer than its connection")
+    }
+
+    pub(crate) fn connection_mut(&mut self, slot: u32) -> &mut Connection {
+        self.slots[slot as usize].connection.as_deref_mut().expect("a turn lasts no longer than its connection")
+    }
+
+    pub(crate) fn generation_of(&self, slot: u32) -> u32 {
+        self.slots[slot as usize].generation
+    }
+
+    pub(crate) fn id_of(&self, slot: u32) -> ConnectionId {
+        ConnectionId::new(self.id, slot, self.generation_of(slot))
+    }
+
+    fn find(&self, id: ConnectionId) -> Option<u32> {
+        let slot = self.slots.get(id.slot() as usize)?;
+        let is_it = slot.generation == id.generation() && slot.connection.is_some();
+        is_it.then_some(id.slot())
+    }
+
+    pub(crate) fn count_operation(&mut self, space: &Arc<str>, door: u8) {
+        let name = self.gateway.doors[door as usize].name();
+        self.meter.row(space, name).operations += 1;
+    }
+
+    fn post_counts(&mut self, is_last: bool) {
+        if is_last || self.meter.is_changed() && self.now >= self.posted_at + POST_MS {
+            self.posted_at = self.now;
+            self.desk.post(&self.meter);
+        }
+    }
+
+    fn connections_open(&self) -> usize {
+        self.inbox.connections.load(Ordering::Relaxed)
+    }
+}
+
+/// Answers over a channel whose other end may have gone away, which is then nobody's loss.
+fn answer<T>(to: Option<tokio::sync::oneshot::Sender<T>>, value: T) {
+    if let Some(to) = to {
+        let _ = to.send(value);
+    }
+}
+
+fn topic_hash(topic: &str) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    hasher.write(topic.as_bytes());
+    hasher.finish().max(1)
+}

@@ -1,0 +1,592 @@
+//! How connections begin and end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fanfare_core::{Action, Message, Millis, Principal};
+use fanfare_websocket::{CloseCode, Decoder, Role, handshake};
+use mio::{Interest, Token};
+
+use super::{ConnectionSummary, Due, DueWhat, Shard, Slot};
+use crate::address::ConnectionId;
+use crate::connection::{Codec, Connection, Phase};
+use crate::contract::{Arrival, Goodbye, Happening, Opening, Outgoing, Shape};
+use crate::fanout::{Framing, ShapeKey};
+use crate::gateway::Handoff;
+use crate::greeting::{self, Greeting, Sniffed, Upgrade, refusal, sniff};
+use crate::head::Head;
+use crate::inbox::Target;
+use crate::link::Link;
+use crate::rate::Bucket;
+
+/// How long the peer may take to answer our close.
+const CLOSE_TIMEOUT_MS: u64 = 3_000;
+
+/// A shard that says goodbye to everybody.
+pub(crate) struct Drain {
+    from: Millis,
+    until: Millis,
+    total: usize,
+    ended: usize,
+    /// Slots still to be told.
+    left: Vec<u32>,
+}
+
+impl Shard {
+    /// Takes over a new connection.
+    pub(super) fn adopt(&mut self, mut link: Link, peer: SocketAddr, prefix: Vec<u8>, is_secure: bool) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, connection: None });
+            (self.slots.len() - 1) as u32
+        });
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(link.socket(), Token(slot as usize), interest) {
+            tracing::warn!(%peer, %error, "a connection could not be watched; it is closed");
+            self.free.push(slot);
+            self.gateway.released(peer.ip());
+            return;
+        }
+        let now = self.now;
+        let connection = Connection {
+            link,
+            phase: Phase::Greeting(Box::new(Greeting::default())),
+            codec: Codec::Stream(None),
+            session: None,
+            principal: self.gateway.nobody.clone(),
+            subscriptions: Vec::new(),
+            backlog: None,
+            extras: None,
+            bucket: Bucket::full(self.limits.publish_per_second, now),
+            opened_at: now,
+            heard_at: now,
+            peer,
+            next_subscription: 0,
+            door: 0,
+            is_secure,
+            is_pinged: false,
+            is_read_closed: false,
+        };
+        self.slots[slot as usize].connection = Some(Box::new(connection));
+        self.fanout.clear_slot(slot);
+        self.add_due(slot, now + self.limits.handshake_timeout_ms, DueWhat::Deadline);
+        self.inbox.connections.fetch_add(1, Ordering::Relaxed);
+        if !prefix.is_empty() {
+            self.feed(slot, &mut { prefix });
+        }
+        if self.slots[slot as usize].connection.is_some() {
+            // Bytes may have come before the socket was watched, and TLS may hold some.
+            self.ready.push(slot);
+        }
+    }
+
+    fn add_due(&mut self, slot: u32, at: Millis, what: DueWhat) {
+        let generation = self.generation_of(slot);
+        self.wheel.add(at, Due { slot, generation, what });
+    }
+
+    /// Looks at the first bytes of a connection.
+    pub(super) fn greet(&mut self, slot: u32) {
+        let limits = self.limits.clone();
+        let Phase::Greeting(greeting) = &mut self.connection_mut(slot).phase else { return };
+        let bytes = std::mem::take(&mut greeting.bytes);
+        let gateway = self.gateway.clone();
+        match sniff(&bytes, limits.head_bytes, |first| gateway.routes.stream(first).is_some()) {
+            Sniffed::Partial => {
+                if let Phase::Greeting(greeting) = &mut self.connection_mut(slot).phase {
+                    greeting.bytes = bytes;
+                }
+            }
+            Sniffed::Tls | Sniffed::Http => self.hand_off(slot, bytes),
+            Sniffed::Stream => self.open_stream(slot, bytes),
+            Sniffed::Upgrade(head, length) => self.open_websocket(slot, &head, &bytes[length..]),
+            Sniffed::TooLong => {
+                gateway.metrics.limit("head_bytes");
+                self.refuse(
+                    slot,
+                    refusal(431, "head_too_large", "request line and headers are larger than limits.head_bytes", None),
+                );
+            }
+            Sniffed::Unknown => {
+                tracing::debug!(peer = %self.connection(slot).peer, "a connection spoke no known protocol");
+                self.destroy(slot);
+            }
+        }
+    }
+
+    /// TLS and plain HTTP are served by tasks; the socket goes there with what was read.
+    fn hand_off(&mut self, slot: u32, prefix: Vec<u8>) {
+        let Some(mut connection) = self.release(slot) else { return };
+        let _ = self.poll.registry().deregister(connection.link.socket());
+        let peer = connection.peer;
+        match connection.link {
+            Link::Plain(socket) => self.gateway.hand_off(Handoff { socket: socket.into(), prefix, peer }),
+            // Tasks have looked at the first plaintext already and send only upgrades and streams.
+            Link::Tls(_) => self.gateway.released(peer.ip()),
+        }
+    }
+
+    fn open_stream(&mut self, slot: u32, mut bytes: Vec<u8>) {
+        let Some(door) = bytes.first().and_then(|first| self.gateway.routes.stream(*first)) else { return };
+        if self.gateway.admit(self.now).is_err() {
+            self.gateway.metrics.limit("handshakes_per_second");
+            return self.destroy(slot);
+        }
+        let key = ShapeKey { door, shape: Shape(0), framing: Framing::Stream };
+        self.connection_mut(slot).door = door;
+        self.connection_mut(slot).codec = Codec::Stream(None);
+        self.fanout.set_shape(slot, key);
+        match self.ask_door(slot, None, None) {
+            Opening::Accept(session) | Opening::Pending(session) => {
+                self.connection_mut(slot).session = Some(session);
+                self.up(slot);
+                if self.is_alive(slot) {
+                    self.feed(slot, &mut bytes);
+                }
+            }
+            Opening::Refuse { body, .. } => self.refuse(slot, body),
+        }
+    }
+
+    fn ask_door(&mut self, slot: u32, head: Option<&Head>, subprotocol: Option<&'static str>) -> Opening {
+        let connection = self.connection(slot);
+        let arrival = Arrival { head, subprotocol, peer: connection.peer, is_secure: connection.is_secure };
+        let door = self.gateway.doors[connection.door as usize].clone();
+        door.open(&arrival, &mut crate::turn::Turn { shard: self, slot })
+    }
+
+    fn open_websocket(&mut self, slot: u32, head: &Head, early: &[u8]) {
+        let gateway = self.gateway.clone();
+        let Some((door, mount)) = gateway.routes.websocket(&head.path) else {
+            let message = format!("there is no WebSocket at {}", head.path);
+            return self.refuse(slot, refusal(404, "not_found", &message, None));
+        };
+        if !gateway.policy().allows_page(head) {
+            gateway.metrics.limit("origin");
+            return self.refuse(
+                slot,
+                refusal(403, "origin", "pages from this origin are not let in; see auth.allowed_origins", None),
+            );
+        }
+        let lists = |name: &str| head.header_list(name);
+        let known: Vec<_> =
+            ["upgrade", "connection", "sec-websocket-version", "sec-websocket-key"].map(|n| (n, lists(n))).into();
+        let lookup = |name: &str| known.iter().find(|(n, _)| *n == name).and_then(|(_, v)| v.as_deref());
+        let accept = match handshake::check_request(lookup) {
+            Ok(accept) => accept,
+            Err(error) => {
+                let upgrade = [("Sec-WebSocket-Version", handshake::VERSION.to_owned())];
+                return self.refuse(slot, greeting::response(400, &upgrade, error.to_string().as_bytes()));
+            }
+        };
+        if gateway.is_draining() {
+            return self.refuse(slot, refusal(503, "shutting_down", "the server is shutting down", Some(2_000)));
+        }
+        if let Err(retry_ms) = gateway.admit(self.now) {
+            gateway.metrics.limit("handshakes_per_second");
+            let retry_ms = retry_ms + fastrand::u64(0..=self.limits.reconnect_spread_ms);
+            return self.refuse(slot, refusal(503, "overloaded", "too many connections at once", Some(retry_ms)));
+        }
+        let offered = head.header_list("sec-websocket-protocol").unwrap_or_default();
+        let subprotocol = mount.subprotocols.iter().copied().find(|p| offered.split(',').any(|o| o.trim() == *p));
+        let deflate = gateway.policy().deflate.then(|| head.header_list("sec-websocket-extensions")).flatten();
+        let deflate = deflate.and_then(|offer| handshake::negotiate_deflate(&offer, &Default::default()));
+        let (decoder, framing) = match &deflate {
+            Some(agreed) => (Decoder::with_deflate(Role::Server, agreed), Framing::Deflated(mount.sends)),
+            None => (Decoder::new(Role::Server), Framing::WebSocket(mount.sends)),
+        };
+        self.fanout.set_shape(slot, ShapeKey { door, shape: Shape(0), framing });
+        let connection = self.connection_mut(slot);
+        connection.door = door;
+        connection.codec = Codec::WebSocket(decoder);
+        let mut upgrade = Upgrade {
+            accept,
+            subprotocol,
+            extensions: deflate.map(|d| d.response_value()),
+            session: None,
+            early: early.to_vec(),
+        };
+        match self.ask_door(slot, Some(head), subprotocol) {
+            Opening::Accept(session) => {
+                upgrade.session = Some(session);
+                self.connection_mut(slot).phase = Phase::Upgrading(Box::new(upgrade));
+                self.conclude_upgrade(slot, None);
+            }
+            Opening::Pending(session) => {
+                let timeout = self.limits.upgrade_timeout_ms;
+                let connection = self.connection_mut(slot);
+                connection.session = Some(session);
+                connection.phase = Phase::Upgrading(Box::new(upgrade));
+                // The deadline of the greeting fires first and sees that the upgrade has its own.
+                self.add_due(slot, self.now + timeout, DueWhat::Deadline);
+            }
+            Opening::Refuse { status, headers, body } => self.refuse(slot, greeting::response(status, &headers, &body)),
+        }
+    }
+
+    /// The door has decided about an upgrade: `None` accepts, a response refuses.
+    pub(super) fn conclude_upgrade(&mut self, slot: u32, decision: Option<Vec<u8>>) {
+        let Some(connection) = self.slots[slot as usize].connection.as_deref_mut() else { return };
+        if !matches!(connection.phase, Phase::Upgrading(_)) {
+            return;
+        }
+        let Phase::Upgrading(upgrade) = std::mem::replace(&mut connection.phase, Phase::Closing) else { return };
+        let Upgrade { accept, subprotocol, extensions, session, mut early } = *upgrade;
+        if session.is_some() {
+            connection.session = session;
+        }
+        if let Some(response) = decision {
+            return self.refuse(slot, response);
+        }
+        match handshake::server_response(&accept, subprotocol, extensions.as_deref(), &[]) {
+            Ok(response) => self.fanout.send(slot, Framing::Stream, 0, |out| out.extend_from_slice(&response)),
+            Err(error) => return self.refuse(slot, greeting::response(500, &[], error.to_string().as_bytes())),
+        }
+        self.up(slot);
+        if self.is_alive(slot) && !early.is_empty() {
+            self.feed(slot, &mut early);
+        }
+    }
+
+    /// The link is up: the session begins.
+    fn up(&mut self, slot: u32) {
+        let (now, interval) = (self.now, self.limits.ping_interval_ms);
+        let connection = self.connection_mut(slot);
+        connection.phase = Phase::Open;
+        let (waited, door) = (now.saturating_sub(connection.opened_at), connection.door);
+        let door = self.gateway.doors[door as usize].name();
+        self.gateway.metrics.observe_handshake(door, waited as f64 / 1_000.0);
+        self.meter.row(&self.gateway.default_space, door).connections_opened += 1;
+        // The first look comes at a random time, or connections that came together would be
+        // pinged together for ever.
+        self.add_due(slot, now + interval / 2 + fastrand::u64(0..=interval / 2), DueWhat::Liveness);
+        self.tell(slot, Happening::Opened);
+    }
+
+    fn is_alive(&self, slot: u32) -> bool {
+        self.slots[slot as usize].connection.is_some()
+    }
+
+    /// Answers a request that will not become a session, and closes.
+    fn refuse(&mut self, slot: u32, response: Vec<u8>) {
+        let connection = self.connection_mut(slot);
+        connection.phase = Phase::Closing;
+        connection.session = None;
+        connection.codec = Codec::Stream(None);
+        if response.is_empty() {
+            return self.destroy(slot);
+        }
+        self.fanout.send(slot, Framing::Stream, 0, |out| out.extend_from_slice(&response));
+        self.add_due(slot, self.now + CLOSE_TIMEOUT_MS, DueWhat::Deadline);
+    }
+
+    /// The connection speaks for `principal` from now on.
+    pub(crate) fn set_principal(&mut self, slot: u32, principal: Arc<Principal>) {
+        self.forget_subject(slot);
+        if let Some(subject) = &principal.subject {
+            self.subjects.entry_ref(subject).or_default().push(slot);
+        }
+        if let Some(at) = principal.expires_at {
+            self.add_due(slot, at, DueWhat::Expiry);
+        }
+        let connection = self.connection_mut(slot);
+        connection.principal = principal.clone();
+        let refused = connection.subscriptions.iter().filter(|s| {
+            let grant = &principal.grant;
+            !grant.allows_filter(Action::Subscribe, &s.space, &s.filter)
+                || s.wants_presence && !grant.allows_filter(Action::Presence, &s.space, &s.filter)
+        });
+        let refused: Vec<_> = refused.map(|s| s.id).collect();
+        for id in refused {
+            self.ended_subscriptions.push((slot, self.generation_of(slot), id));
+        }
+    }
+
+    fn forget_subject(&mut self, slot: u32) {
+        let Some(connection) = self.slots[slot as usize].connection.as_deref() else { return };
+        let Some(subject) = &connection.principal.subject else { return };
+        if let Some(slots) = self.subjects.get_mut(subject) {
+            slots.retain(|s| *s != slot);
+            if slots.is_empty() {
+                self.subjects.remove(subject);
+            }
+        }
+    }
+
+    /// Ends one subscription. `is_replaced` keeps the shard's interest, which the next one shares.
+    pub(crate) fn drop_subscription(&mut self, slot: u32, id: u16, is_replaced: bool) {
+        let connection = self.connection_mut(slot);
+        let Some(index) = connection.subscriptions.iter().position(|s| s.id == id) else { return };
+        let subscription = connection.subscriptions.swap_remove(index);
+        if let Some(extras) = &mut connection.extras {
+            extras.catch_ups.retain(|c| c.subscription != id);
+        }
+        if subscription.is_live
+            && self.roster.remove(&subscription.space, &subscription.filter, slot, id)
+            && !is_replaced
+        {
+            self.gateway.core.leave(&subscription.space, &subscription.filter, self.id);
+        }
+    }
+
+    /// Ends a connection in order: the session says its last, then the link is closed.
+    pub(super) fn end(&mut self, slot: u32, goodbye: Goodbye) {
+        let Some(connection) = self.slots[slot as usize].connection.as_deref_mut() else { return };
+        if connection.is_closing() {
+            return;
+        }
+        if !connection.is_open() {
+            // Nobody has heard of this connection yet.
+            let retry_ms = matches!(goodbye, Goodbye::ShuttingDown { .. }).then_some(2_000);
+            return self.refuse(slot, refusal(503, goodbye.name(), "the connection is closed", retry_ms));
+        }
+        tracing::debug!(connection = ?self.id_of(slot), why = goodbye.name(), "closing");
+        if goodbye == Goodbye::SlowConsumer {
+            let default_space = self.gateway.default_space.clone();
+            let connection = self.connection_mut(slot);
+            let door = connection.door;
+            let dropped = connection.backlog.as_mut().map_or(0, |backlog| backlog.drop_messages());
+            let space = connection.subscriptions.first().map_or(default_space, |s| s.space.clone());
+            self.meter.row(&space, self.gateway.doors[door as usize].name()).dropped += dropped;
+        }
+        self.tell(slot, Happening::Goodbye(&goodbye));
+        if !self.is_alive(slot) {
+            return;
+        }
+        self.drop_all_subscriptions(slot);
+        let is_websocket = matches!(self.connection(slot).codec, Codec::WebSocket(_));
+        if is_websocket {
+            let reason = match &goodbye {
+                Goodbye::ProtocolError { reason, .. }
+                | Goodbye::Session { reason, .. }
+                | Goodbye::Kicked { reason } => reason,
+                _ => "",
+            };
+            let code = CloseCode(goodbye.close_code());
+            self.fanout.send(slot, Framing::Stream, 0, |out| fanfare_websocket::encode_close(out, code, reason));
+        }
+        let must_wait = is_websocket && !matches!(goodbye, Goodbye::PeerClosed { .. } | Goodbye::PingTimeout);
+        let connection = self.connection_mut(slot);
+        connection.phase = Phase::Closing;
+        connection.extras().goodbye = must_wait.then_some(goodbye);
+        self.add_due(slot, self.now + CLOSE_TIMEOUT_MS, DueWhat::Deadline);
+        if !is_websocket && self.connection(slot).backlog.is_none() && !self.fanout.has_output_for(slot) {
+            self.after_last_write(slot);
+        }
+    }
+
+    /// Everything was written to a connection that is closing. Where we closed first, WebSocket
+    /// waits for the peer's answer (RFC 6455, 7.1.1); otherwise the link ends here.
+    pub(super) fn after_last_write(&mut self, slot: u32) {
+        let connection = self.connection_mut(slot);
+        if connection.link.wants_write() {
+            return;
+        }
+        if connection.extras.as_ref().is_some_and(|e| e.goodbye.is_some()) && !connection.is_read_closed {
+            return;
+        }
+        connection.link.finish();
+        // The kernel sends what it has; reading on until the peer closes would only cost.
+        self.destroy_later.push((slot, self.generation_of(slot)));
+    }
+
+    fn drop_all_subscriptions(&mut self, slot: u32) {
+        while let Some(id) = self.connection(slot).subscriptions.last().map(|s| s.id) {
+            self.drop_subscription(slot, id, false);
+        }
+    }
+
+    /// Takes a connection out, with everything that others know of it.
+    pub(super) fn destroy(&mut self, slot: u32) {
+        let Some(connection) = self.slots[slot as usize].connection.as_deref() else { return };
+        let was_up = connection.session.is_some() && !matches!(connection.phase, Phase::Greeting(_));
+        let door = self.gateway.doors.get(connection.door as usize).map(|d| d.name());
+        let (open_ms, is_counted) =
+            (self.now.saturating_sub(connection.opened_at), was_up && !matches!(connection.phase, Phase::Upgrading(_)));
+        if was_up {
+            self.tell(slot, Happening::Gone);
+        }
+        if let Some(door) = door.filter(|_| is_counted) {
+            let row = self.meter.row(&self.gateway.default_space, door);
+            row.connections_closed += 1;
+            row.connection_ms += open_ms;
+        }
+        let Some(mut connection) = self.release(slot) else { return };
+        let _ = self.poll.registry().deregister(connection.link.socket());
+        self.gateway.released(connection.peer.ip());
+    }
+
+    /// Frees the slot and gives the connection back to whoever goes on with it.
+    fn release(&mut self, slot: u32) -> Option<Box<Connection>> {
+        self.slots[slot as usize].connection.as_ref()?;
+        self.drop_all_subscriptions(slot);
+        self.forget_subject(slot);
+        self.fanout.clear_slot(slot);
+        let entry = &mut self.slots[slot as usize];
+        let mut connection = entry.connection.take()?;
+        entry.generation = entry.generation.wrapping_add(1) & 0xFF_FFFF;
+        self.free.push(slot);
+        self.inbox.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(extras) = connection.extras.take() {
+            let member = extras.member.unwrap_or_default();
+            for (space, topic) in extras.presences {
+                self.gateway.core.exit(&space, &topic, &member, self.now);
+            }
+        }
+        Some(connection)
+    }
+
+    pub(super) fn on_due(&mut self, due: Due) {
+        let Some(entry) = self.slots.get(due.slot as usize) else { return };
+        let Some(connection) = entry.connection.as_deref().filter(|_| entry.generation == due.generation) else {
+            return;
+        };
+        match due.what {
+            DueWhat::Liveness => self.on_liveness_due(due.slot),
+            DueWhat::Backlog => self.on_backlog_due(due.slot),
+            DueWhat::Session(timer) => self.tell_open(due.slot, Happening::Timer(timer)),
+            DueWhat::Expiry => {
+                if connection.is_open() && connection.principal.expires_at.is_some_and(|at| at <= self.now) {
+                    self.endings.push((due.slot, due.generation, Goodbye::TokenExpired));
+                }
+            }
+            DueWhat::Deadline => self.on_deadline(due.slot),
+        }
+    }
+
+    fn on_deadline(&mut self, slot: u32) {
+        let (now, limits) = (self.now, self.limits.clone());
+        let connection = self.connection(slot);
+        match &connection.phase {
+            Phase::Greeting(_) => {
+                self.gateway.metrics.limit("handshake_timeout");
+                self.destroy(slot);
+            }
+            Phase::Upgrading(_) if now >= connection.opened_at + limits.upgrade_timeout_ms => {
+                self.gateway.metrics.limit("upgrade_timeout");
+                self.refuse(slot, refusal(504, "upgrade_timeout", "the upgrade was not decided in time", Some(1_000)));
+            }
+            Phase::Closing => self.destroy(slot),
+            Phase::Upgrading(_) | Phase::Open => {}
+        }
+    }
+
+    /// Pings a silent WebSocket, and gives up on one that does not answer. Byte protocols keep
+    /// themselves alive.
+    fn on_liveness_due(&mut self, slot: u32) {
+        let (now, interval) = (self.now, self.limits.ping_interval_ms);
+        let connection = self.connection_mut(slot);
+        if !connection.is_open() || !matches!(connection.codec, Codec::WebSocket(_)) {
+            return;
+        }
+        let silent_ms = now.saturating_sub(connection.heard_at);
+        if connection.is_pinged && silent_ms >= interval {
+            let generation = self.generation_of(slot);
+            return self.endings.push((slot, generation, Goodbye::PingTimeout));
+        }
+        if silent_ms + interval / 4 >= interval / 2 {
+            connection.is_pinged = true;
+            self.fanout.send(slot, Framing::Stream, 0, |out| fanfare_websocket::encode_ping(out, b""));
+        }
+        self.add_due(slot, now + interval, DueWhat::Liveness);
+    }
+
+    pub(super) fn revoke(&mut self, is_revoked: &(dyn Fn(&Principal) -> bool + Send + Sync)) {
+        for (slot, entry) in self.slots.iter().enumerate() {
+            if entry.connection.as_deref().is_some_and(|c| c.is_open() && is_revoked(&c.principal)) {
+                self.endings.push((slot as u32, entry.generation, Goodbye::Revoked));
+            }
+        }
+    }
+
+    /// Sends something outside of any topic's history to connections. Says to how many.
+    pub(super) fn send_to(&mut self, target: &Target, message: &Message) -> usize {
+        let slots: Vec<u32> = match target {
+            Target::Connection(id) => self.find(*id).into_iter().collect(),
+            Target::Subject(subject) => self.subjects.get(subject).cloned().unwrap_or_default(),
+            Target::Space(space) => {
+                let belongs = |c: &Connection| c.subscriptions.iter().any(|s| s.space == *space);
+                let open = self.slots.iter().enumerate().filter(|(_, e)| e.connection.as_deref().is_some_and(belongs));
+                open.map(|(slot, _)| slot as u32).collect()
+            }
+        };
+        let mut sent = 0;
+        self.fanout.begin_delivery();
+        for slot in slots {
+            if !self.connection(slot).is_open() || !self.fanout.is_first_copy(slot) {
+                continue;
+            }
+            let doors = &self.gateway.doors;
+            self.fanout.deliver(slot, 0, &mut |key, out| {
+                doors[key.door as usize].encode(Outgoing::Message(message), key.shape, out);
+            });
+            sent += 1;
+        }
+        for (door, copies, _) in self.fanout.delivered() {
+            self.meter
+                .row(&message.space, self.gateway.doors[door as usize].name())
+                .delivered(message.payload.len(), copies);
+        }
+        sent
+    }
+
+    pub(super) fn list(&self, after: Option<ConnectionId>, limit: usize) -> Vec<ConnectionSummary> {
+        let from = after.map_or(0, |id| id.slot() as usize + 1);
+        let entries = self.slots.iter().enumerate().skip(from);
+        let open =
+            entries.filter_map(|(slot, e)| e.connection.as_deref().filter(|c| c.is_open()).map(|c| (slot as u32, c)));
+        open.take(limit).map(|(slot, connection)| self.summary(slot, connection)).collect()
+    }
+
+    fn summary(&self, slot: u32, connection: &Connection) -> ConnectionSummary {
+        let subscriptions = connection.subscriptions.iter().take(100).map(|s| format!("{}/{}", s.space, s.filter));
+        ConnectionSummary {
+            id: self.id_of(slot).text(&self.gateway.node),
+            door: self.gateway.doors[connection.door as usize].name(),
+            subject: connection.principal.subject.as_deref().map(str::to_owned),
+            peer: connection.peer,
+            opened_at: connection.opened_at,
+            heard_at: connection.heard_at,
+            subscriptions: subscriptions.collect(),
+            subscription_count: connection.subscriptions.len(),
+            outbox_bytes: connection.backlog.as_ref().map_or(0, |b| b.bytes()),
+        }
+    }
+
+    pub(super) fn start_draining(&mut self, within_ms: u64) {
+        let mut left: Vec<u32> = (0..self.slots.len() as u32).filter(|slot| self.is_alive(*slot)).collect();
+        fastrand::shuffle(&mut left);
+        let total = left.len();
+        self.drain = Some(Drain { from: self.now, until: self.now + within_ms, total, ended: 0, left });
+    }
+
+    /// Says goodbye to as many as the time that has passed asks for.
+    pub(super) fn go_on_draining(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        let span = drain.until.saturating_sub(drain.from).max(1);
+        let passed = self.now.saturating_sub(drain.from).min(span);
+        let goal = (drain.total as u64 * passed).div_ceil(span) as usize;
+        let mut due = Vec::new();
+        while drain.ended < goal {
+            drain.ended += 1;
+            due.extend(drain.left.pop());
+        }
+        let is_over =
+            self.now >= drain.until + CLOSE_TIMEOUT_MS || drain.left.is_empty() && self.connections_open() == 0;
+        for slot in due {
+            let retry_ms = fastrand::u64(0..=self.limits.reconnect_spread_ms);
+            self.endings.push((slot, self.generation_of(slot), Goodbye::ShuttingDown { retry_ms }));
+        }
+        self.is_stopped |= is_over;
+    }
+
+    /// The last turn: what is queued is written as far as sockets take it.
+    pub(super) fn stop(&mut self) {
+        self.settle();
+        self.flush();
+        for slot in 0..self.slots.len() as u32 {
+            self.destroy(slot);
+        }
+        self.post_counts(true);
+    }
+}

@@ -1,0 +1,164 @@
+//! What sockets bring, from bytes to sessions.
+
+use std::io;
+
+use fanfare_websocket::{Decoder, Incoming, Limits, MessageKind, Role};
+
+use super::{READ_BYTES, Shard};
+use crate::connection::{Codec, Phase};
+use crate::contract::{Goodbye, Happening};
+
+impl Shard {
+    pub(super) fn on_event(&mut self, slot: u32, is_readable: bool, is_writable: bool) {
+        if is_writable && self.exists(slot) {
+            self.on_writable(slot);
+        }
+        if is_readable && self.exists(slot) {
+            self.on_readable(slot);
+        }
+    }
+
+    fn exists(&self, slot: u32) -> bool {
+        self.slots.get(slot as usize).is_some_and(|slot| slot.connection.is_some())
+    }
+
+    /// Reads once. A full buffer means that there is more, which waits for the next turn so that
+    /// one busy connection does not hold up the others.
+    fn on_readable(&mut self, slot: u32) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let now = self.now;
+        let connection = self.connection_mut(slot);
+        match connection.link.read(&mut buffer) {
+            Ok(0) => {
+                connection.is_read_closed = true;
+                self.buffer = buffer;
+                self.on_end_of_stream(slot);
+                return;
+            }
+            Ok(count) => {
+                connection.heard_at = now;
+                connection.is_pinged = false;
+                // Edge-triggered: TLS may hold more than one read gives, plain sockets tell by a
+                // full buffer. An end of stream behind the data is seen by reading again.
+                self.ready.push(slot);
+                self.feed(slot, &mut buffer[..count]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                tracing::debug!(connection = ?self.id_of(slot), %error, "reading failed");
+                self.destroy(slot);
+            }
+        }
+        debug_assert_eq!(buffer.len(), READ_BYTES);
+        self.buffer = buffer;
+    }
+
+    /// The peer has sent its last byte. Nobody here speaks half a conversation.
+    fn on_end_of_stream(&mut self, slot: u32) {
+        self.destroy(slot);
+    }
+
+    /// Takes bytes of a connection, wherever it stands in its life.
+    pub(super) fn feed(&mut self, slot: u32, bytes: &mut [u8]) {
+        let head_bytes = self.limits.head_bytes;
+        let connection = self.connection_mut(slot);
+        match (&mut connection.phase, &mut connection.codec) {
+            (Phase::Greeting(greeting), _) => {
+                greeting.bytes.extend_from_slice(bytes);
+                self.greet(slot);
+            }
+            (Phase::Upgrading(upgrade), _) => {
+                upgrade.early.extend_from_slice(bytes);
+                if upgrade.early.len() > head_bytes {
+                    self.destroy(slot);
+                }
+            }
+            (_, Codec::WebSocket(decoder)) => {
+                let decoder = std::mem::replace(decoder, Decoder::new(Role::Server));
+                self.feed_websocket(slot, decoder, bytes);
+            }
+            (Phase::Open, Codec::Stream(tail)) => {
+                let tail = tail.take();
+                self.feed_stream(slot, tail, bytes);
+            }
+            (Phase::Closing, Codec::Stream(_)) => {}
+        }
+    }
+
+    /// The decoder is the connection's own, lent for as long as the session may look at payloads
+    /// that stand in it.
+    fn feed_websocket(&mut self, slot: u32, mut decoder: Decoder, mut bytes: &mut [u8]) {
+        let limits = Limits { frame_bytes_max: self.limits.frame_bytes, message_bytes_max: self.limits.message_bytes };
+        let generation = self.generation_of(slot);
+        while !bytes.is_empty() {
+            let (consumed, incoming) = match decoder.decode(bytes, &limits) {
+                Ok(step) => step,
+                Err(error) => {
+                    let goodbye = Goodbye::ProtocolError { code: error.close_code().get(), reason: error.to_string() };
+                    self.endings.push((slot, generation, goodbye));
+                    break;
+                }
+            };
+            let Some(incoming) = incoming else { break };
+            self.on_incoming(slot, incoming);
+            if self.generation_of(slot) != generation || !self.exists(slot) {
+                return;
+            }
+            bytes = &mut bytes[consumed..];
+        }
+        decoder.release();
+        self.connection_mut(slot).codec = Codec::WebSocket(decoder);
+    }
+
+    fn on_incoming(&mut self, slot: u32, incoming: Incoming<'_>) {
+        let generation = self.generation_of(slot);
+        match incoming {
+            Incoming::Message { kind: MessageKind::Text, payload } => match std::str::from_utf8(payload) {
+                Ok(text) => self.tell_open(slot, Happening::Text(text)),
+                Err(_) => tracing::error!("the codec let invalid UTF-8 through; the message is dropped"),
+            },
+            Incoming::Message { kind: MessageKind::Binary, payload } => {
+                self.tell_open(slot, Happening::Binary(payload))
+            }
+            Incoming::Ping(payload) => {
+                if self.connection(slot).is_open() {
+                    let stream = crate::fanout::Framing::Stream;
+                    self.fanout.send(slot, stream, 0, |out| fanfare_websocket::encode_pong(out, payload));
+                }
+            }
+            Incoming::Pong(_) => {}
+            Incoming::Close { code, .. } => {
+                if self.connection(slot).is_closing() {
+                    // Ours came first and this answers it.
+                    self.destroy(slot);
+                } else {
+                    let code = code.map(fanfare_websocket::CloseCode::get);
+                    self.endings.push((slot, generation, Goodbye::PeerClosed { code }));
+                }
+            }
+        }
+    }
+
+    fn feed_stream(&mut self, slot: u32, tail: Option<Box<Vec<u8>>>, bytes: &[u8]) {
+        let generation = self.generation_of(slot);
+        let joined = tail.map(|mut tail| {
+            tail.extend_from_slice(bytes);
+            tail
+        });
+        let all: &[u8] = joined.as_deref().map_or(bytes, |joined| joined);
+        self.consumed = 0;
+        self.tell_open(slot, Happening::Bytes(all));
+        let rest = &all[self.consumed.min(all.len())..];
+        if self.generation_of(slot) != generation || !self.exists(slot) {
+            return;
+        }
+        if rest.len() > self.limits.message_bytes {
+            let goodbye =
+                Goodbye::ProtocolError { code: 1009, reason: "the packet is larger than limits.message_bytes".into() };
+            self.endings.push((slot, generation, goodbye));
+            return;
+        }
+        let tail = (!rest.is_empty()).then(|| Box::new(rest.to_vec()));
+        self.connection_mut(slot).codec = Codec::Stream(tail);
+    }
+}

@@ -1,0 +1,180 @@
+//! What clients ask for: read from JSON, checked, and turned into the core's terms.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use fanfare_core::{Filter, Kind, Publication, Since, TopicName};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::errors::Problem;
+
+/// Longest space name that is looked at.
+const SPACE_BYTES_MAX: usize = 128;
+/// Most properties of a message.
+const PROPERTIES_MAX: usize = 64;
+
+/// Any frame of a client: the fields of all of them. One pass over the text reads it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Frame<'a> {
+    #[serde(rename = "type", borrow)]
+    pub(crate) kind: Cow<'a, str>,
+    pub(crate) id: Option<u64>,
+    #[serde(borrow)]
+    pub(crate) topic: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) pattern: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) space: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) since: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub(crate) presence: bool,
+    #[serde(borrow)]
+    pub(crate) data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) text: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) base64: Option<Cow<'a, str>>,
+    pub(crate) key: Option<Box<str>>,
+    #[serde(default)]
+    pub(crate) retain: bool,
+    pub(crate) properties: Option<serde_json::Map<String, serde_json::Value>>,
+    #[serde(borrow)]
+    pub(crate) token: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    resume: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) action: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) after: Option<Cow<'a, str>>,
+    pub(crate) limit: Option<usize>,
+}
+
+/// An earlier subscription inside `connect`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Resume {
+    pub(crate) topic: Option<String>,
+    pub(crate) pattern: Option<String>,
+    pub(crate) space: Option<String>,
+    pub(crate) since: Option<String>,
+    #[serde(default)]
+    pub(crate) presence: bool,
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn resume(&self) -> Result<Vec<Resume>, Problem> {
+        let Some(resume) = self.resume else { return Ok(Vec::new()) };
+        serde_json::from_str(resume.get()).map_err(|error| Problem::bad_request(format!("resume: {error}")))
+    }
+
+    /// The fields that describe what is published.
+    pub(crate) fn into_publish(self) -> Result<PublishFields<'a>, Problem> {
+        Ok(PublishFields {
+            topic: self.topic.ok_or_else(|| Problem::bad_request("topic is needed"))?,
+            space: self.space,
+            data: self.data,
+            text: self.text,
+            base64: self.base64,
+            key: self.key,
+            retain: self.retain,
+            properties: self.properties,
+        })
+    }
+}
+
+/// The fields of `publish`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PublishFields<'a> {
+    pub(crate) topic: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) space: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) text: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) base64: Option<Cow<'a, str>>,
+    pub(crate) key: Option<Box<str>>,
+    #[serde(default)]
+    pub(crate) retain: bool,
+    #[serde(default)]
+    pub(crate) properties: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl PublishFields<'_> {
+    /// The publication that they describe.
+    pub(crate) fn into_publication(self, spaces: &mut Spaces) -> Result<Publication, Problem> {
+        let (kind, payload) = match (self.data, self.text, self.base64) {
+            (Some(data), None, None) => (Kind::Json, Bytes::copy_from_slice(data.get().as_bytes())),
+            (None, Some(text), None) => (Kind::Text, Bytes::copy_from_slice(text.as_bytes())),
+            (None, None, Some(base64)) => {
+                let bytes = STANDARD.decode(base64.as_bytes());
+                let bytes = bytes.map_err(|_| Problem::bad_request("base64: not standard base64 with padding"))?;
+                (Kind::Binary, bytes.into())
+            }
+            _ => return Err(Problem::bad_request("exactly one of data, text and base64 is needed")),
+        };
+        let mut publication =
+            Publication::new(spaces.get(self.space.as_deref())?, TopicName::new(&self.topic)?, kind, payload);
+        publication.idempotency_key = self.key;
+        publication.retain = self.retain;
+        if let Some(properties) = self.properties {
+            if properties.len() > PROPERTIES_MAX {
+                return Err(Problem::bad_request("properties: more than 64"));
+            }
+            for (name, value) in properties {
+                let serde_json::Value::String(value) = value else {
+                    return Err(Problem::bad_request(format!("properties.{name}: a string is needed")));
+                };
+                publication.properties.push((name.into(), value.into()));
+            }
+        }
+        Ok(publication)
+    }
+}
+
+/// Names of spaces, shared between requests so that a repeated name costs no allocation.
+pub(crate) struct Spaces {
+    default: Arc<str>,
+    last: Arc<str>,
+}
+
+impl Spaces {
+    pub(crate) fn new(default: Arc<str>) -> Self {
+        Self { last: default.clone(), default }
+    }
+
+    pub(crate) fn get(&mut self, name: Option<&str>) -> Result<Arc<str>, Problem> {
+        let Some(name) = name else { return Ok(self.default.clone()) };
+        if *self.last != *name {
+            if name.len() > SPACE_BYTES_MAX {
+                return Err(fanfare_core::Refusal::InvalidSpace.into());
+            }
+            fanfare_core::Core::check_space(name)?;
+            self.last = name.into();
+        }
+        Ok(self.last.clone())
+    }
+}
+
+/// `topic` or `pattern`, exactly one of them.
+pub(crate) fn filter(topic: Option<&str>, pattern: Option<&str>) -> Result<Filter, Problem> {
+    match (topic, pattern) {
+        (Some(topic), None) => Ok(Filter::exact(&TopicName::new(topic)?)),
+        (None, Some(pattern)) => Ok(Filter::new(pattern)?),
+        _ => Err(Problem::bad_request("exactly one of topic and pattern is needed")),
+    }
+}
+
+/// `since`: absent, `all`, or a position.
+pub(crate) fn since(text: Option<&str>) -> Result<Since, Problem> {
+    match text {
+        None => Ok(Since::Now),
+        Some("all") => Ok(Since::Beginning),
+        Some(text) => text.parse().map(Since::After).map_err(|error| Problem::bad_request(format!("since: {error}"))),
+    }
+}
