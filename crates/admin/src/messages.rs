@@ -1,8 +1,6 @@
 //! Messages: reading what is kept of a topic, and publishing.
 
-use std::sync::Arc;
-
-use fanfare_core::{Filter, Message, Position, Publication, Refusal, Since};
+use fanfare_core::{Filter, Position, Publication, Refusal, Since};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -31,10 +29,9 @@ pub(crate) async fn history(call: &Call, space: &str, topic: &str) -> Answer {
     let filter = Filter::exact(&topic);
     let read = call.blocking(move |gateway| gateway.core.history(&operator, &space, &filter, since, limit));
     let (page, position, recovered) = read.await??;
-    let messages: Vec<&Arc<Message>> = page.messages.iter().collect();
     let position = position.to_string();
     answer(&History {
-        messages: messages.into_iter().map(|message| MessageView::from(&**message)).collect(),
+        messages: page.messages.iter().map(|message| MessageView::from(&**message)).collect(),
         more: !page.is_head,
         recovered: recovered && !page.has_gap,
         next: (!page.is_head).then(|| position.clone()),

@@ -11,11 +11,11 @@ const PAGE: &str = include_str!("page.html");
 
 /// The page, and what a browser may do for it: run its one script, use its one style sheet, and
 /// talk to the server it came from.
-pub(crate) struct StartPageParts {
+pub(crate) struct ConsolePage {
     policy: HeaderValue,
 }
 
-impl StartPageParts {
+impl ConsolePage {
     pub(crate) fn new() -> Self {
         let (script, style) = (hash_of("script"), hash_of("style"));
         let policy = format!(
