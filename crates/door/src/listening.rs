@@ -142,15 +142,31 @@ impl Listening {
             if let Some(item) = self.next_now() {
                 return item;
             }
-            match self.reading_until {
-                Some(until) => {
-                    if let Err(code) = self.read_on(until).await {
-                        return StreamItem::End(code);
-                    }
-                }
+            match self.read_if_behind().await {
+                Some(Ok(())) => {}
+                Some(Err(code)) => return StreamItem::End(code),
                 None => self.wait().await,
             }
         }
+    }
+
+    /// The next item; waits for what is published until then at most, but always for what history
+    /// has. `None` when there was nothing.
+    pub async fn next_before(&mut self, deadline: tokio::time::Instant) -> Option<StreamItem> {
+        loop {
+            if let Some(item) = self.next_now() {
+                return Some(item);
+            }
+            match self.read_if_behind().await {
+                Some(Ok(())) => {}
+                Some(Err(code)) => return Some(StreamItem::End(code)),
+                None => tokio::time::timeout_at(deadline, self.wait()).await.ok()?,
+            }
+        }
+    }
+
+    async fn read_if_behind(&mut self) -> Option<Result<(), &'static str>> {
+        Some(self.read_on(self.reading_until?).await)
     }
 
     /// The next item, if it is there already.
