@@ -138,7 +138,8 @@ impl Driver {
             None => self.backoff.next(),
         };
         match retry_ms {
-            Some(retry_ms) if lived.is_some() => Duration::from_millis(retry_ms),
+            // Drawn at random by the server, for this client.
+            Some(retry_ms) if lived_long => Duration::from_millis(retry_ms),
             Some(retry_ms) => Duration::from_millis(retry_ms).saturating_add(jitter),
             None => jitter,
         }

@@ -137,11 +137,7 @@ impl Session {
         match frame.kind.as_str() {
             "message" => self.on_message(frame),
             "published" => self.on_published(&frame),
-            "subscribed" => {
-                if let Some(entry) = self.entry_by_id(frame.id) {
-                    confirm(entry, &frame);
-                }
-            }
+            "subscribed" => self.on_subscribed(&frame),
             "unsubscribed" if frame.code.is_some() => {
                 if let Some(entry) = self.remove(frame.space(), frame.target()) {
                     self.finish(entry, Error::Refused(frame.refusal()));
@@ -229,6 +225,19 @@ impl Session {
         }
     }
 
+    fn on_subscribed(&mut self, frame: &ServerFrame) {
+        let Some(entry) = self.subscriptions.iter_mut().find(|entry| Some(entry.id) == frame.id) else {
+            return;
+        };
+        let gap = confirm(entry, frame);
+        if entry.sink.is_closed() {
+            // Whoever asked has gone meanwhile, before there was a subscription to drop.
+            let (space, target) = (entry.space.clone(), entry.target.clone());
+            return self.unsubscribe(&space, &target);
+        }
+        self.waiting.extend(gap);
+    }
+
     fn on_published(&mut self, frame: &ServerFrame) {
         let Some(pending) = frame.id.and_then(|id| self.publishes.remove(&id)) else {
             return;
@@ -312,10 +321,6 @@ impl Session {
 
     fn remove(&mut self, space: &str, target: &str) -> Option<Entry> {
         self.find(space, target).map(|index| self.subscriptions.remove(index))
-    }
-
-    fn entry_by_id(&mut self, id: Option<u64>) -> Option<&mut Entry> {
-        self.subscriptions.iter_mut().find(|entry| Some(entry.id) == id)
     }
 
     fn finish(&mut self, entry: Entry, error: Error) {

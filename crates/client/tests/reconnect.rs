@@ -424,3 +424,35 @@ async fn the_connection_ends_with_the_last_client() {
     assert_eq!(soon(peer.next()).await, None);
     assert!(matches!(soon(subscription.next()).await, Some(Err(Error::Closed))));
 }
+
+#[tokio::test]
+async fn a_subscription_nobody_waits_for_is_given_back() {
+    let server = Server::start().await;
+    let connecting = server.client();
+    let (mut peer, _) = server.welcome(json!([]), 25_000).await;
+    let client = soon(connecting).await.unwrap().unwrap();
+    let asking = client.clone();
+    let subscribing = tokio::spawn(async move { asking.subscribe(Subscribe::to("t")).await });
+    let request = peer.hear().await;
+    subscribing.abort();
+    assert!(subscribing.await.is_err());
+    peer.say(json!({"type": "subscribed", "id": request["id"], "topic": "t", "position": "a-1"})).await;
+    let request = peer.hear().await;
+    assert_eq!((&request["type"], &request["topic"]), (&json!("unsubscribe"), &json!("t")));
+}
+
+#[tokio::test]
+async fn a_first_position_that_is_gone_is_a_gap() {
+    let server = Server::start().await;
+    let connecting = server.client();
+    let (mut peer, _) = server.welcome(json!([]), 25_000).await;
+    let client = soon(connecting).await.unwrap().unwrap();
+    let request = Subscribe::to("t").since(Since::Position("old-1".to_owned()));
+    let subscribing = tokio::spawn(async move { (client.subscribe(request).await, client) });
+    let request = peer.hear().await;
+    assert_eq!(request["since"], "old-1");
+    let (id, position) = (&request["id"], "a-9");
+    peer.say(json!({"type": "subscribed", "id": id, "topic": "t", "position": position, "recovered": false})).await;
+    let (subscription, _client) = soon(subscribing).await.unwrap();
+    assert_eq!(next_offset(&mut subscription.unwrap()).await, "gap a-9");
+}

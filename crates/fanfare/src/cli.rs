@@ -36,6 +36,8 @@ pub enum Command {
     Pub(PubArgs),
     /// Make a token
     Token(TokenArgs),
+    /// Drive load at a Fanfare and measure
+    Bench(fanfare_load::BenchArgs),
     /// Tell all mistakes in a configuration file
     Check(CheckArgs),
     /// Print a commented fanfare.toml with every key and its default

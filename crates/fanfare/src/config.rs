@@ -12,7 +12,6 @@ mod keys;
 mod layers;
 mod mistake;
 mod nearest;
-mod network;
 mod reference;
 mod rules;
 mod schema;
@@ -31,7 +30,6 @@ pub use keys::{
 };
 pub use mistake::{ConfigError, Mistake, Origin, Problem};
 pub use nearest::nearest;
-pub use network::{Network, NetworkError};
 pub use reference::reference;
 
 /// The file that counts when none is named.

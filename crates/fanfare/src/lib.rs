@@ -7,9 +7,11 @@ pub mod cli;
 mod commands;
 pub mod config;
 pub mod development_key;
+pub mod doors;
 pub mod exit;
 pub mod output;
 pub mod serve;
+pub mod start_page;
 
 use std::process::ExitCode;
 
@@ -30,10 +32,11 @@ pub fn run() -> ExitCode {
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(args) => serve::serve(args.load()?),
+        Command::Serve(args) => serve::serve(args),
         Command::Sub(args) => commands::sub::run(args),
         Command::Pub(args) => commands::publish::run(args),
         Command::Token(args) => commands::token::run(args),
+        Command::Bench(args) => fanfare_load::run(args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => commands::check::run(&args),
         Command::Config => commands::texts::config(),
         Command::Completions(args) => commands::texts::completions(&args),

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use fanfare_core::{CoreLimits, HistorySettings, SpaceSettings};
 use serde::Deserialize;
 
-use super::network::Network;
 use super::schema::Kind::{Count, Named, Section, Sections, Switch, Text, Texts};
 use super::schema::{Form, Shown, sections};
 use fanfare_identity::{ClaimRules, KeyAlgorithm, Secret};
@@ -131,9 +130,10 @@ sections! {
     Limits {
         /// Connections from one address at once; 0 is no bound. Default: 10,000.
         connections_per_address: usize = 10_000 => Count(0, COUNT_MAX);
-        /// New connections in a second, all addresses together; those beyond it wait.
-        /// 0 is no bound. Default: 2,000.
-        handshakes_per_second: u32 = 2_000 => Count(0, 1_000_000);
+        /// Handshakes in a second, all addresses together; those beyond it are told to come back later
+        /// (503 with `Retry-After`).
+        /// 0 is no bound. Default: 5,000.
+        handshakes_per_second: u32 = 5_000 => Count(0, 1_000_000);
         /// From accepting a connection until it has said who it is, in milliseconds.
         /// Default: 10,000.
         handshake_timeout_ms: u64 = 10_000 => Count(100, HOUR_MS);
@@ -168,9 +168,6 @@ sections! {
         /// How long a stopping server waits for connections to leave, in milliseconds.
         /// Default: 10,000.
         drain_timeout_ms: u64 = 10_000 => Count(0, HOUR_MS);
-        /// Proxies whose `X-Forwarded-For` is believed, as ranges such as "10.0.0.0/8".
-        /// Default: none.
-        trusted_proxies: Vec<Network> = Vec::new() => Texts(Form::Network);
     }
 
     /// WebSocket.

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 
 use fanfare_core::{Effect, Rule};
 
-use super::network::Network;
 use fanfare_identity::Secret;
 
 /// One key of a section.
@@ -60,8 +59,6 @@ pub(super) enum Form {
     OneOf(&'static [&'static str]),
     /// Address and port to listen on.
     Address,
-    /// A range of addresses.
-    Network,
     /// An `http://` or `https://` URL.
     Url,
     /// `action:space/topic-pattern`.
@@ -77,7 +74,6 @@ impl Form {
             Self::Plain | Self::Secret | Self::Path | Self::File => !text.is_empty(),
             Self::OneOf(words) => words.contains(&text),
             Self::Address => text.parse::<SocketAddr>().is_ok(),
-            Self::Network => text.parse::<Network>().is_ok(),
             Self::Url => is_url(text),
             Self::Rule => Rule::parse(Effect::Allow, text, Some("user")).is_ok(),
             Self::WebOrigin => text == "*" || (is_url(text) && text.matches('/').count() == 2),
@@ -93,7 +89,6 @@ impl Form {
             Self::File => "the path of a file".to_owned(),
             Self::OneOf(words) => one_of(words),
             Self::Address => "address:port, such as 127.0.0.1:8080 or [::]:8080".to_owned(),
-            Self::Network => "a range of addresses such as 10.0.0.0/8".to_owned(),
             Self::Url => "a URL such as https://example.com/keys.json".to_owned(),
             Self::Rule => "action:space/topic-pattern, such as subscribe:default/room-*".to_owned(),
             Self::WebOrigin => "an origin such as https://example.com, or *".to_owned(),
@@ -182,7 +177,7 @@ macro_rules! shown_texts {
     )*};
 }
 
-shown_texts!(String, SocketAddr, Network);
+shown_texts!(String, SocketAddr);
 
 impl Shown for Vec<Secret> {
     fn shown(&self) -> Option<toml::Value> {

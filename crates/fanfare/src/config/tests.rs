@@ -264,7 +264,6 @@ fn every_single_value_can_be_set_by_its_variable() {
             Kind::Text(form) | Kind::Texts(form) => match form {
                 Form::OneOf(words) => words[0].to_owned(),
                 Form::Address => "127.0.0.1:9".to_owned(),
-                Form::Network => "10.0.0.0/8".to_owned(),
                 Form::Url | Form::WebOrigin => "http://a.example".to_owned(),
                 Form::Rule => "publish:default/a".to_owned(),
                 Form::File => "Cargo.toml".to_owned(),
