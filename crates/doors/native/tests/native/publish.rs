@@ -31,7 +31,8 @@ fn a_message_is_published_and_acknowledged() {
 #[test]
 fn every_kind_of_payload_arrives_as_it_is() {
     let server = start();
-    for body in [r#"{"topic":"t","data":null}"#, r#"{"topic":"t","data":{"a":[1]}}"#, r#"{"topic":"t","base64":"/wA="}"#]
+    for body in
+        [r#"{"topic":"t","data":null}"#, r#"{"topic":"t","data":{"a":[1]}}"#, r#"{"topic":"t","base64":"/wA="}"#]
     {
         assert_eq!(post(server.address, "/v1/publish", body).send().status, 200, "{body}");
     }
@@ -80,14 +81,18 @@ fn space_key_and_retain_stand_in_the_query_of_a_raw_body() {
     let mut stream = get(server.address, "/v1/sse?topic=t&space=other").open();
     stream.expect("ready");
     let message = stream.expect("message");
-    assert_eq!((&message.data["retained"], message.text(), &message.data["space"]), (&json!(true), "kept", &json!("other")));
+    assert_eq!(
+        (&message.data["retained"], message.text(), &message.data["space"]),
+        (&json!(true), "kept", &json!("other"))
+    );
     assert_eq!(post(server.address, "/v1/publish?key=k", r#"{"topic":"t","text":"x"}"#).send().status, 400);
 }
 
 #[test]
 fn a_batch_is_published_whole_or_not_at_all() {
     let server = start();
-    let batch = |messages: Value| post(server.address, "/v1/publish", json!({ "messages": messages }).to_string()).send();
+    let batch =
+        |messages: Value| post(server.address, "/v1/publish", json!({ "messages": messages }).to_string()).send();
     let good = json!({"topic": "b", "text": "1"});
     for (bad, code) in [
         (json!({"topic": "b/#", "text": "x"}), "invalid_topic"),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fanfare_core::{Grant, Position, Principal};
 use fanfare_identity::{
     ClaimRules, GateConfig, GrantRules, KeyAlgorithm, KeyConfig, KeyMaterial, MintRequest, SigningKey,
     SigningKeyConfig, SigningMaterial, mint,
@@ -58,4 +59,16 @@ pub(crate) fn now() -> u64 {
 pub(crate) fn is_subscribed(server: &TestServer, topic: &str) -> bool {
     let page = server.gateway.core.topics("default", topic, None, 10);
     page.iter().any(|summary| &*summary.topic == topic && summary.is_subscribed)
+}
+
+/// Somebody who may do everything.
+pub(crate) fn everybody() -> Arc<Principal> {
+    Arc::new(Principal::anonymous(Grant::everything()))
+}
+
+/// Publishes a text in the default space, past every transport.
+pub(crate) fn publish(server: &TestServer, topic: &str, text: impl Into<String>) -> Position {
+    let publication = server.gateway.text(topic, text.into()).unwrap();
+    let published = server.gateway.core.publish(&everybody(), publication, None, server.gateway.clock.now(), None);
+    published.unwrap().position
 }
