@@ -442,6 +442,49 @@ impl Core {
         })
     }
 
+    /// Begins a subscription of `shard` to several filters at one position. Nothing is read: a
+    /// reader that is `behind` reads pages up to `position`, while what comes after it goes to the
+    /// shard. Deliveries up to `position` that are still on their way there are not for this reader.
+    ///
+    /// # Errors
+    /// The grant does not cover one of the filters, or the space cannot be made.
+    pub fn join_all(
+        &self,
+        principal: &Principal,
+        space: &Arc<str>,
+        filters: &[Filter],
+        since: Since,
+        shard: ShardId,
+    ) -> Result<Joined, Refusal> {
+        for filter in filters {
+            principal.grant.require_filter(Action::Subscribe, space, filter)?;
+        }
+        let space = self.space(space)?;
+        let mut state = space.state.lock();
+        let position = state.head();
+        for filter in filters {
+            state.interest.add(filter, shard);
+        }
+        let mut joined = Joined { position, recovered: None, messages: Vec::new(), retained: Vec::new(), behind: None };
+        match since {
+            Since::Now => {
+                joined.retained = filters.iter().flat_map(|filter| state.retained_for(filter)).collect();
+                joined.retained.sort_unstable_by(|a, b| a.topic.cmp(&b.topic));
+                joined.retained.dedup_by(|a, b| a.topic == b.topic);
+            }
+            Since::Beginning => {
+                joined.recovered = Some(true);
+                joined.behind = Some(0);
+            }
+            Since::After(seen) => {
+                let is_whole = filters.iter().all(|filter| can_resume(&state, filter, seen));
+                joined.recovered = Some(is_whole);
+                joined.behind = is_whole.then_some(seen.offset);
+            }
+        }
+        Ok(joined)
+    }
+
     /// The shard has no subscriber for the filter any more.
     pub fn leave(&self, space: &str, filter: &Filter, shard: ShardId) {
         let space = self.spaces.read().get(space).cloned();

@@ -442,6 +442,12 @@ impl Gateway {
         Ok(Publication::new(self.default_space.clone(), TopicName::new(topic)?, Kind::Text, text.into()))
     }
 
+    /// The shard with the fewest connections.
+    pub(crate) fn least_loaded(&self) -> &Arc<ShardInbox> {
+        let by_load = self.inboxes.iter().min_by_key(|inbox| inbox.connections.load(Ordering::Relaxed));
+        by_load.expect("there is at least one shard")
+    }
+
     /// Whether a filter text is one, within the bounds in force.
     ///
     /// # Errors
