@@ -18,6 +18,8 @@ pub(crate) struct Connection {
     pub(crate) link: Link,
     pub(crate) phase: Phase,
     pub(crate) codec: Codec,
+    /// Bytes of a stream that its session has not used yet.
+    pub(crate) tail: Option<Box<Vec<u8>>>,
     /// Absent while the session is being told something, and before the door has opened one.
     pub(crate) session: Option<Box<dyn Session>>,
     pub(crate) principal: Arc<Principal>,
@@ -50,7 +52,7 @@ pub(crate) enum Phase {
 
 /// How bytes of the connection become packets.
 pub(crate) enum Codec {
-    Stream(Option<Box<Vec<u8>>>),
+    Stream,
     WebSocket(Decoder),
 }
 

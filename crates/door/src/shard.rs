@@ -84,6 +84,8 @@ pub(crate) struct Shard {
     destroy_later: Vec<(u32, u32)>,
     /// What the session says it used of a stream's bytes.
     pub(crate) consumed: usize,
+    /// Sessions that go on with the bytes that they have left.
+    pub(crate) rereads: Vec<(u32, u32)>,
     drain: Option<life::Drain>,
     is_stopped: bool,
 }
@@ -174,6 +176,7 @@ impl Shard {
             ended_subscriptions: Vec::new(),
             destroy_later: Vec::new(),
             consumed: 0,
+            rereads: Vec::new(),
             drain: None,
             is_stopped: false,
         }
@@ -248,7 +251,7 @@ impl Shard {
     fn settle(&mut self) {
         for _ in 0..64 {
             let has_endings = !self.endings.is_empty() || !self.ended_subscriptions.is_empty();
-            if self.tracked.is_empty() && self.decided.is_empty() && !has_endings {
+            if self.tracked.is_empty() && self.decided.is_empty() && self.rereads.is_empty() && !has_endings {
                 break;
             }
             for (subscriber, message) in std::mem::take(&mut self.tracked) {
@@ -257,6 +260,11 @@ impl Shard {
             }
             for (slot, decision) in std::mem::take(&mut self.decided) {
                 self.conclude_upgrade(slot, decision);
+            }
+            for (slot, generation) in std::mem::take(&mut self.rereads) {
+                if self.generation_of(slot) == generation {
+                    self.read_again(slot);
+                }
             }
             for (slot, generation, goodbye) in std::mem::take(&mut self.endings) {
                 if self.generation_of(slot) == generation {

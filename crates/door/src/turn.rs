@@ -114,9 +114,17 @@ impl Turn<'_> {
         self.shard.fanout.set_shape(self.slot, key);
     }
 
-    /// How many of the bytes of [`crate::Happening::Bytes`] are used up.
+    /// How many of the bytes of [`crate::Happening::Bytes`] are used up. The rest, at most
+    /// `limits.message_bytes`, comes again with what follows.
     pub fn consumed(&mut self, count: usize) {
         self.shard.consumed = count;
+    }
+
+    /// The session left bytes unused because it had to wait for something else, such as an answer.
+    /// They come again before the turn ends, whether or not the peer sends more.
+    pub fn read_again(&mut self) {
+        let generation = self.shard.generation_of(self.slot);
+        self.shard.rereads.push((self.slot, generation));
     }
 
     /// Accepts an upgrade that was left pending.

@@ -51,7 +51,8 @@ impl Shard {
         let connection = Connection {
             link,
             phase: Phase::Greeting(Box::new(Greeting::default())),
-            codec: Codec::Stream(None),
+            codec: Codec::Stream,
+            tail: None,
             session: None,
             principal: self.gateway.nobody.clone(),
             subscriptions: Vec::new(),
@@ -134,7 +135,7 @@ impl Shard {
         }
         let key = ShapeKey { door, shape: Shape(0), framing: Framing::Stream };
         self.connection_mut(slot).door = door;
-        self.connection_mut(slot).codec = Codec::Stream(None);
+        self.connection_mut(slot).codec = Codec::Stream;
         self.fanout.set_shape(slot, key);
         match self.ask_door(slot, None, None) {
             Opening::Accept(session) | Opening::Pending(session) => {
@@ -272,7 +273,7 @@ impl Shard {
         let connection = self.connection_mut(slot);
         connection.phase = Phase::Closing;
         connection.session = None;
-        connection.codec = Codec::Stream(None);
+        connection.codec = Codec::Stream;
         if response.is_empty() {
             return self.destroy(slot);
         }
