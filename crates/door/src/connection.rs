@@ -19,7 +19,7 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     pub(crate) codec: Codec,
     /// Bytes of a stream that its session has not used yet.
-    pub(crate) tail: Option<Box<Vec<u8>>>,
+    pub(crate) tail: Vec<u8>,
     /// Absent while the session is being told something, and before the door has opened one.
     pub(crate) session: Option<Box<dyn Session>>,
     pub(crate) principal: Arc<Principal>,
@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) door: u8,
     pub(crate) is_secure: bool,
     pub(crate) is_pinged: bool,
+    /// Its WebSocket messages are pieces of a stream.
+    pub(crate) is_tunnel: bool,
     /// The peer has sent its last byte.
     pub(crate) is_read_closed: bool,
 }

@@ -52,7 +52,7 @@ impl Shard {
             link,
             phase: Phase::Greeting(Box::new(Greeting::default())),
             codec: Codec::Stream,
-            tail: None,
+            tail: Vec::new(),
             session: None,
             principal: self.gateway.nobody.clone(),
             subscriptions: Vec::new(),
@@ -66,6 +66,7 @@ impl Shard {
             door: 0,
             is_secure,
             is_pinged: false,
+            is_tunnel: false,
             is_read_closed: false,
         };
         self.slots[slot as usize].connection = Some(Box::new(connection));
@@ -158,7 +159,7 @@ impl Shard {
 
     fn open_websocket(&mut self, slot: u32, head: &Head, early: &[u8]) {
         let gateway = self.gateway.clone();
-        let Some((door, mount)) = gateway.routes.websocket(&head.path) else {
+        let Some((door, mount, is_tunnel)) = gateway.routes.websocket(&head.path) else {
             let message = format!("there is no WebSocket at {}", head.path);
             return self.refuse(slot, refusal(404, "not_found", &message, None));
         };
@@ -199,6 +200,7 @@ impl Shard {
         self.fanout.set_shape(slot, ShapeKey { door, shape: Shape(0), framing });
         let connection = self.connection_mut(slot);
         connection.door = door;
+        connection.is_tunnel = is_tunnel;
         connection.codec = Codec::WebSocket(decoder);
         let mut upgrade = Upgrade {
             accept,

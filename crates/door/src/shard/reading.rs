@@ -110,6 +110,9 @@ impl Shard {
     fn on_incoming(&mut self, slot: u32, incoming: Incoming<'_>) {
         let generation = self.generation_of(slot);
         match incoming {
+            Incoming::Message { kind, payload } if self.connection(slot).is_tunnel => {
+                self.on_tunnelled(slot, kind, payload)
+            }
             Incoming::Message { kind: MessageKind::Text, payload } => match std::str::from_utf8(payload) {
                 Ok(text) => self.tell_open(slot, Happening::Text(text)),
                 Err(_) => tracing::error!("the codec let invalid UTF-8 through; the message is dropped"),
@@ -136,15 +139,26 @@ impl Shard {
         }
     }
 
+    fn on_tunnelled(&mut self, slot: u32, kind: MessageKind, payload: &[u8]) {
+        if !self.connection(slot).is_open() {
+            return;
+        }
+        if kind == MessageKind::Binary {
+            return self.feed_stream(slot, payload);
+        }
+        let reason = "this protocol is carried by binary messages only".to_owned();
+        self.endings.push((slot, self.generation_of(slot), Goodbye::ProtocolError { code: 1003, reason }));
+    }
+
     /// What the session leaves is kept. A tail that only grows is not copied again with every read,
     /// or a peer that sends a large packet byte by byte would have us move it as often.
     fn feed_stream(&mut self, slot: u32, bytes: &[u8]) {
         let generation = self.generation_of(slot);
-        let mut tail = self.connection_mut(slot).tail.take();
-        if let Some(tail) = &mut tail {
+        let mut tail = std::mem::take(&mut self.connection_mut(slot).tail);
+        if !tail.is_empty() {
             tail.extend_from_slice(bytes);
         }
-        let all: &[u8] = tail.as_deref().map_or(bytes, |tail| tail);
+        let all = if tail.is_empty() { bytes } else { &tail };
         self.consumed = 0;
         self.tell_open(slot, Happening::Bytes(all));
         let used = self.consumed.min(all.len());
@@ -158,20 +172,21 @@ impl Shard {
             self.endings.push((slot, generation, goodbye));
             return;
         }
-        self.connection_mut(slot).tail = match tail {
-            _ if left == 0 => None,
-            Some(mut tail) => {
-                tail.drain(..used);
-                Some(tail)
-            }
-            None => Some(Box::new(bytes[used..].to_vec())),
-        };
+        if left == 0 {
+            return;
+        }
+        if tail.is_empty() {
+            tail.extend_from_slice(&bytes[used..]);
+        } else {
+            tail.drain(..used);
+        }
+        self.connection_mut(slot).tail = tail;
     }
 
     /// The session is told again of the bytes that it has left, if there are any.
     pub(super) fn read_again(&mut self, slot: u32) {
         let connection = self.slots[slot as usize].connection.as_deref();
-        if connection.is_some_and(|c| c.is_open() && c.tail.is_some()) {
+        if connection.is_some_and(|c| c.is_open() && !c.tail.is_empty()) {
             self.feed_stream(slot, &[]);
         }
     }
