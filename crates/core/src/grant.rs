@@ -389,9 +389,11 @@ impl<'a> Places<'a> {
             match (token, step) {
                 (Token::Literal(a), Step::Char(b)) => next[i + 1] |= *a == b,
                 (Token::Star, _) => next[i] = true,
-                (Token::Level, Step::Char('/') | Step::AnyTail) => {}
+                // A tail is one level and, if it goes on, a `/` and more: "+/#" takes all of it.
+                (Token::Level, Step::AnyTail) => below |= self.tokens.get(i + 1) == Some(&Token::Below),
+                (Token::Level, Step::Char('/')) => {}
                 (Token::Level, _) => next[i] = true,
-                (Token::Below, Step::Char('/') | Step::AnyTail) => below = true,
+                (Token::Below, Step::Char('/')) => below = true,
                 (Token::Below | Token::Literal(_), _) => {}
             }
         }
@@ -474,6 +476,9 @@ mod tests {
             ("a/*", "a/#", false),
             ("a/+", "a/+", true),
             ("a/+", "a/#", false),
+            ("+/#", "#", true),
+            ("*//#", "a/#", false),
+            ("*//#", "a//#", true),
             ("a/+/c", "a/b/c", true),
             ("a/+/c", "a/b/d/c", false),
             ("a/*/c", "a/+/c", true),

@@ -48,7 +48,9 @@ pub struct HistoryPage {
     pub next: Offset,
     /// There was nothing more when the page was read.
     pub is_head: bool,
-    /// Something after the asked offset had been trimmed already and is missing here.
+    /// Something after the asked offset is kept no more and is missing here. Means nothing to a
+    /// reader that began at the beginning, and is never set for a page after 0: what went before
+    /// it was read is no gap.
     pub has_gap: bool,
 }
 
@@ -162,11 +164,12 @@ impl History {
     /// Keeps a message that a restart found in the log.
     pub(crate) fn restore(&mut self, message: Arc<Message>) {
         let previous = message.previous;
+        let known = self.topics.get(&message.topic).map_or(0, |topic| topic.last).max(self.trimmed_through);
+        if previous > known {
+            // Neither kept nor trimmed: it was published while history was off.
+            self.passed_through = self.passed_through.max(previous);
+        }
         if !self.topics.contains_key(&message.topic) {
-            // More than was ever trimmed: there were messages that were not kept at all.
-            if previous > self.trimmed_through {
-                self.passed_through = self.passed_through.max(previous);
-            }
             let known = TopicHistory { trimmed_through: previous, ..TopicHistory::default() };
             self.topics.insert(message.topic.clone(), known);
         }

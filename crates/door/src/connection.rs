@@ -84,6 +84,8 @@ pub(crate) struct Extras {
 pub(crate) struct CatchUp {
     pub(crate) subscription: u16,
     pub(crate) after: Offset,
+    /// It asked for whatever is kept: what was trimmed before it got there is no gap to it.
+    pub(crate) is_from_beginning: bool,
     /// A page is being read from the log.
     pub(crate) is_reading: bool,
 }

@@ -33,7 +33,7 @@ pub use contract::{
     Arrival, Door, Goodbye, Happening, HttpMount, HttpResponse, HttpService, Mounts, Opening, Outgoing, Reply, Session,
     Shape, StreamMount, Ticket, WebSocketMount,
 };
-pub use gateway::{Gateway, GatewayParts};
+pub use gateway::{Clock, Gateway, GatewayParts};
 pub use head::Head;
 pub use http::{Body, HttpContext, full_body};
 pub use limits::{DriverLimits, Policy};

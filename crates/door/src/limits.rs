@@ -25,8 +25,10 @@ pub struct DriverLimits {
     pub topic_bytes: usize,
     /// Subscriptions of one connection.
     pub subscriptions: usize,
-    /// Publishes per second of one connection; 0 is without a limit. A burst of the same number is allowed.
+    /// Publishes per second of one connection; 0 is without a limit.
     pub publish_per_second: u32,
+    /// Publishes at once before the rate counts.
+    pub publish_burst: u32,
     /// Bytes that may wait towards one connection.
     pub outbox_bytes: usize,
     /// How long the oldest of them may wait.
@@ -56,7 +58,8 @@ impl Default for DriverLimits {
             message_bytes: 2 << 20,
             topic_bytes: 1_024,
             subscriptions: 1_000,
-            publish_per_second: 10_000,
+            publish_per_second: 100_000,
+            publish_burst: 100_000,
             outbox_bytes: 1 << 20,
             outbox_age_ms: 10_000,
             ping_interval_ms: 25_000,

@@ -301,7 +301,7 @@ impl Shard {
         let now = self.now;
         let connection = self.connection_mut(slot);
         let rate = limits.publish_per_second;
-        if let Err(retry_ms) = connection.bucket.take(rate, rate, now) {
+        if let Err(retry_ms) = connection.bucket.take(rate, limits.publish_burst, now) {
             self.gateway.metrics.limit("publish_per_second");
             return Err(Refusal::RateLimited { limit: rate, retry_ms });
         }

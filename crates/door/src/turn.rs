@@ -210,7 +210,8 @@ impl Turn<'_> {
             self.shard.send_outgoing(slot, replay.subscription, Outgoing::Message(message), message);
         }
         if let Some(after) = replay.behind {
-            let catch_up = CatchUp { subscription: replay.subscription, after, is_reading: false };
+            let catch_up =
+                CatchUp { subscription: replay.subscription, after, is_from_beginning: after == 0, is_reading: false };
             self.shard.connection_mut(slot).extras().catch_ups.push_back(catch_up);
             self.shard.catching.push(slot);
         }

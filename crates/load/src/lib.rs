@@ -1,1 +1,56 @@
 //! Load against any Fanfare: fan-out, pairs, idle connections, reconnect storms.
+//!
+//! One thread drives every connection over plain non-blocking sockets, so that the generator costs
+//! less than the server it measures. Every case checks what it received byte for byte: a server that
+//! loses, repeats, reorders or alters a message makes the run fail.
+//!
+//! It is not a client library: it speaks just enough of two dialects (Fanfare's native protocol, and
+//! the bare one of `bench/bun-server.js`), plain text only.
+
+mod args;
+mod dialect;
+mod fanout;
+mod fleet;
+mod frames;
+mod idle;
+mod link;
+mod measure;
+mod muster;
+mod output;
+mod pairs;
+mod payload;
+mod process;
+mod report;
+mod storm;
+mod target;
+
+pub use args::{BenchArgs, Case, Common, DialectName, FanoutArgs, IdleArgs, PairsArgs, StormArgs, Token};
+pub use report::{
+    Cost, CpuClock, FanoutReport, IdleMemory, IdleReport, Latency, Memory, PairsReport, Report, ServerCost, StormReport,
+};
+
+/// Runs one case and prints its figures.
+///
+/// # Errors
+///
+/// When the server cannot be reached, refuses, stalls, or delivers anything but exactly what was
+/// published.
+pub fn run(args: BenchArgs) -> anyhow::Result<()> {
+    let report = measure_case(&args)?;
+    output::show(&report, args.common.json)
+}
+
+/// Runs one case and returns its figures.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn measure_case(args: &BenchArgs) -> anyhow::Result<Report> {
+    let common = &args.common;
+    Ok(match &args.case {
+        Case::Fanout(case) => Report::Fanout(fanout::run(common, case)?),
+        Case::Pairs(case) => Report::Pairs(pairs::run(common, case)?),
+        Case::Idle(case) => Report::Idle(idle::run(common, case)?),
+        Case::Storm(case) => Report::Storm(storm::run(common, case)?),
+    })
+}

@@ -34,7 +34,9 @@ pub struct UsageRow {
     pub tally: Tally,
 }
 
-type Day = BTreeMap<(Arc<str>, Arc<str>), Tally>;
+/// A space and a door.
+type Row = (Arc<str>, Arc<str>);
+type Day = BTreeMap<Row, Tally>;
 
 /// What was used on which day. Owned by whoever calls it every few seconds; a crash loses what was
 /// counted since it was persisted last.
@@ -131,7 +133,7 @@ fn record_key(day: u32, space: &str, door: &str) -> Vec<u8> {
     format!("{day:010}/{space}/{door}").into_bytes()
 }
 
-fn read_record(key: &[u8], value: &[u8]) -> Option<(u32, (Arc<str>, Arc<str>), Tally)> {
+fn read_record(key: &[u8], value: &[u8]) -> Option<(u32, Row, Tally)> {
     let (day, row) = std::str::from_utf8(key).ok()?.split_once('/')?;
     let (space, door) = row.rsplit_once('/')?;
     Some((day.parse().ok()?, (space.into(), door.into()), serde_json::from_slice(value).ok()?))

@@ -1,4 +1,5 @@
 //! Logging can be set up once in a process, so all of it is one test.
+#![cfg(test)]
 #![cfg(feature = "otlp")]
 
 use std::io::{BufRead, BufReader, Read, Write};

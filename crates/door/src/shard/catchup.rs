@@ -81,7 +81,8 @@ impl Shard {
     }
 
     fn take_page(&mut self, slot: u32, id: u16, after: Offset, page: HistoryPage) {
-        if page.has_gap {
+        let front = self.connection_mut(slot).extras().catch_ups.front();
+        if page.has_gap && front.is_some_and(|catch_up| !catch_up.is_from_beginning) {
             self.tell_open(slot, Happening::Gap { subscription: id });
         }
         for message in &page.messages {

@@ -58,7 +58,7 @@ impl Shard {
             subscriptions: Vec::new(),
             backlog: None,
             extras: None,
-            bucket: Bucket::full(self.limits.publish_per_second, now),
+            bucket: Bucket::full(self.limits.publish_burst, now),
             opened_at: now,
             heard_at: now,
             peer,

@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fanfare_core::{Kind, Member, Message, Position, PresenceChange, PresenceEvent};
+use fanfare_core::{HistoryPage, Kind, Member, Message, Position, PresenceChange, PresenceEvent};
 use serde_json::{Value, json};
 
 /// The space that frames leave out.
@@ -103,6 +103,21 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     }
     out.extend_from_slice(&bytes[plain_from..]);
     out.push(b'"');
+}
+
+/// The fields of `history`, without braces.
+pub(crate) fn history_fields(out: &mut Vec<u8>, page: &HistoryPage, next: Position, recovered: bool) {
+    out.extend_from_slice(b"\"messages\":[");
+    for (index, one) in page.messages.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        message(out, one, false, false);
+    }
+    out.extend_from_slice(b"],\"position\":\"");
+    position(out, next);
+    let more = !page.is_head;
+    out.extend_from_slice(format!("\",\"more\":{more},\"recovered\":{recovered}").as_bytes());
 }
 
 /// A `presence` frame.

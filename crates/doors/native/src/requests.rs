@@ -1,5 +1,6 @@
 //! What clients ask for: read from JSON, checked, and turned into the core's terms.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -16,18 +17,87 @@ const SPACE_BYTES_MAX: usize = 128;
 /// Most properties of a message.
 const PROPERTIES_MAX: usize = 64;
 
-/// The fields of `publish`.
+/// Any frame of a client: the fields of all of them. One pass over the text reads it.
 #[derive(Debug, Deserialize)]
-pub(crate) struct PublishFields<'a> {
-    pub(crate) topic: std::borrow::Cow<'a, str>,
+pub(crate) struct Frame<'a> {
+    #[serde(rename = "type", borrow)]
+    pub(crate) kind: Cow<'a, str>,
+    pub(crate) id: Option<u64>,
     #[serde(borrow)]
-    pub(crate) space: Option<std::borrow::Cow<'a, str>>,
+    pub(crate) topic: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) pattern: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) space: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) since: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub(crate) presence: bool,
     #[serde(borrow)]
     pub(crate) data: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(crate) text: Option<std::borrow::Cow<'a, str>>,
+    pub(crate) text: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    pub(crate) base64: Option<std::borrow::Cow<'a, str>>,
+    pub(crate) base64: Option<Cow<'a, str>>,
+    pub(crate) key: Option<Box<str>>,
+    #[serde(default)]
+    pub(crate) retain: bool,
+    pub(crate) properties: Option<serde_json::Map<String, serde_json::Value>>,
+    #[serde(borrow)]
+    pub(crate) token: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    resume: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) action: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) after: Option<Cow<'a, str>>,
+    pub(crate) limit: Option<usize>,
+}
+
+/// An earlier subscription inside `connect`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Resume {
+    pub(crate) topic: Option<String>,
+    pub(crate) pattern: Option<String>,
+    pub(crate) space: Option<String>,
+    pub(crate) since: Option<String>,
+    #[serde(default)]
+    pub(crate) presence: bool,
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn resume(&self) -> Result<Vec<Resume>, Problem> {
+        let Some(resume) = self.resume else { return Ok(Vec::new()) };
+        serde_json::from_str(resume.get()).map_err(|error| Problem::bad_request(format!("resume: {error}")))
+    }
+
+    /// The fields that describe what is published.
+    pub(crate) fn into_publish(self) -> Result<PublishFields<'a>, Problem> {
+        Ok(PublishFields {
+            topic: self.topic.ok_or_else(|| Problem::bad_request("topic is needed"))?,
+            space: self.space,
+            data: self.data,
+            text: self.text,
+            base64: self.base64,
+            key: self.key,
+            retain: self.retain,
+            properties: self.properties,
+        })
+    }
+}
+
+/// The fields of `publish`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PublishFields<'a> {
+    pub(crate) topic: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) space: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) text: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) base64: Option<Cow<'a, str>>,
     pub(crate) key: Option<Box<str>>,
     #[serde(default)]
     pub(crate) retain: bool,

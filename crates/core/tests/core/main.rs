@@ -1,0 +1,12 @@
+//! The core against naive models of what it promises, through its public face alone.
+#![cfg(test)]
+
+mod grants;
+mod history;
+mod matching;
+mod model;
+mod order;
+mod presence;
+mod publishing;
+mod restart;
+mod support;

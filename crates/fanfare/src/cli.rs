@@ -1,0 +1,216 @@
+//! The command line, word by word. What the words do is in `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Flag, LogFormat, Secret, Sources};
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed while working, 2 wrong usage, wrong \
+configuration or a port that is taken.";
+
+/// A self-hosted real-time gateway.
+///
+/// Without a command it serves, as with `serve`. Settings come from defaults, fanfare.toml,
+/// FANFARE_* variables and flags, the later ones before the earlier ones.
+#[derive(Debug, Parser)]
+#[command(name = "fanfare", version, after_help = EXIT_CODES)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of `serve`, which may be left out.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server (also without this word)
+    Serve(ServeArgs),
+    /// Print the messages of a topic, one a line
+    Sub(SubArgs),
+    /// Publish a message, or each line of standard input
+    Pub(PubArgs),
+    /// Make a token
+    Token(TokenArgs),
+    /// Drive load at a Fanfare and measure
+    Bench(fanfare_load::BenchArgs),
+    /// Tell all mistakes in a configuration file
+    Check(CheckArgs),
+    /// Print a commented fanfare.toml with every key and its default
+    Config,
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man,
+}
+
+/// Flags of `serve`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServeArgs {
+    /// Configuration file; ./fanfare.toml if it is there
+    #[arg(long, value_name = "FILE", env = "FANFARE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Address for HTTP and WebSocket; may repeat [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Vec<String>,
+    /// Address for MQTT; may repeat [default: 127.0.0.1:1883]
+    #[arg(long, value_name = "ADDR")]
+    pub mqtt_listen: Vec<String>,
+    /// Folder for everything that is kept [default: ./.fanfare]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+    /// Keep messages in memory only
+    #[arg(long)]
+    pub in_memory: bool,
+    /// Threads that own connections [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub shards: Option<u32>,
+    /// Certificate chain, PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// Private key of the certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
+    /// File that describes the functions to run (reserved)
+    #[arg(long, value_name = "FILE")]
+    pub app: Option<String>,
+    /// How log lines look [default: text]
+    #[arg(long, value_name = "FORMAT", value_parser = clap::builder::PossibleValuesParser::new(LogFormat::WORDS))]
+    pub log_format: Option<String>,
+}
+
+impl ServeArgs {
+    /// The configuration that results from these flags, the environment and the file.
+    ///
+    /// # Errors
+    /// All mistakes of all of them.
+    pub fn load(self) -> Result<Config, ConfigError> {
+        let flags = self.flags();
+        Config::load(Sources { file: self.config, flags, ..Sources::from_environment() })
+    }
+
+    fn flags(&self) -> Vec<Flag> {
+        let list = |items: &[String]| (!items.is_empty()).then(|| items.to_vec().into());
+        let text = |text: &Option<String>| text.clone().map(toml::Value::String);
+        let given: [(&'static str, &'static str, Option<toml::Value>); 9] = [
+            ("--listen", "listen", list(&self.listen)),
+            ("--mqtt-listen", "mqtt_listen", list(&self.mqtt_listen)),
+            ("--data", "data", text(&self.data)),
+            ("--in-memory", "in_memory", self.in_memory.then(|| true.into())),
+            ("--shards", "shards", self.shards.map(Into::into)),
+            ("--tls-cert", "tls.cert", text(&self.tls_cert)),
+            ("--tls-key", "tls.key", text(&self.tls_key)),
+            ("--app", "app", text(&self.app)),
+            ("--log-format", "log.format", text(&self.log_format)),
+        ];
+        let flags = given.into_iter().filter_map(|(name, key, value)| value.map(|value| Flag { name, key, value }));
+        flags.collect()
+    }
+}
+
+/// How `sub` and `pub` reach the server.
+#[derive(Args, Clone, Debug)]
+pub struct ConnectArgs {
+    /// Server: http(s):// or ws(s)://
+    #[arg(long, env = "FANFARE_URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// Token that says who you are
+    #[arg(long, env = "FANFARE_TOKEN", hide_env_values = true)]
+    pub token: Option<Secret>,
+    /// Certificate authorities to trust instead of the public ones, PEM
+    #[arg(long, value_name = "FILE", env = "FANFARE_CA")]
+    pub ca: Option<PathBuf>,
+}
+
+/// Flags of `sub`.
+#[derive(Args, Debug)]
+pub struct SubArgs {
+    /// Topic, or pattern: `+` is one level, `#` as the last one everything below
+    pub topic: String,
+    /// Space of the topic
+    #[arg(long, default_value = "default")]
+    pub space: String,
+    /// Start before now: `all` that is kept, or after a position
+    #[arg(long, value_name = "all|POSITION")]
+    pub since: Option<String>,
+    /// End after this many messages
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Print whole messages as JSON objects, not only payloads
+    #[arg(long)]
+    pub json: bool,
+    /// The server.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+}
+
+/// Flags of `pub`.
+#[derive(Args, Debug)]
+pub struct PubArgs {
+    /// Topic to publish to
+    pub topic: String,
+    /// The message, or `-` for each line of standard input
+    #[arg(allow_hyphen_values = true)]
+    pub payload: String,
+    /// Space of the topic
+    #[arg(long, default_value = "default")]
+    pub space: String,
+    /// Keep as the topic's last message for later subscribers
+    #[arg(long)]
+    pub retain: bool,
+    /// Publish once, however often this is repeated with the same key; with `-`, the number of
+    /// each line is added to it
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Payloads are JSON values, not text
+    #[arg(long)]
+    pub json: bool,
+    /// The server.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+}
+
+/// Flags of `token`.
+#[derive(Args, Debug)]
+pub struct TokenArgs {
+    /// The user that the token speaks for
+    #[arg(long, value_name = "USER")]
+    pub sub: Option<String>,
+    /// What it allows, such as 'subscribe:default/room-*'; may repeat
+    #[arg(long, value_name = "RULE")]
+    pub allow: Vec<String>,
+    /// What it forbids; may repeat
+    #[arg(long, value_name = "RULE")]
+    pub deny: Vec<String>,
+    /// How long it counts: 90s, 15m, 12h or 30d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = crate::commands::token::parse_ttl)]
+    pub ttl: std::time::Duration,
+    /// Key to sign with [default: the first one that can]
+    #[arg(long, value_name = "ID")]
+    pub key_id: Option<String>,
+    /// Configuration file; ./fanfare.toml if it is there
+    #[arg(long, value_name = "FILE", env = "FANFARE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder with the key of development mode [default: ./.fanfare]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+}
+
+/// Flags of `check`.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The file
+    #[arg(default_value = crate::config::DEFAULT_FILE)]
+    pub file: PathBuf,
+}
+
+/// Flags of `completions`.
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}

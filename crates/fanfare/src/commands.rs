@@ -1,0 +1,8 @@
+//! What each command does, one file a command.
+
+pub(crate) mod check;
+pub(crate) mod publish;
+mod remote;
+pub(crate) mod sub;
+pub(crate) mod texts;
+pub(crate) mod token;

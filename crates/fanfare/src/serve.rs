@@ -1,0 +1,259 @@
+//! Runs the server: puts the rooms together, then waits for signals.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use fanfare_core::{Log, MemoryLog, SpaceSettings};
+use fanfare_door::{DriverLimits, Gateway, GatewayParts, ListenError, Policy, Server, ServerOptions};
+use fanfare_identity::{Gate, GateConfig, KeyAlgorithm, KeyConfig, KeyMaterial, Revocations};
+use fanfare_store::{EmbeddedLog, StoreOptions};
+use fanfare_telemetry::{LogFormat, LogGuard, LogOptions, MeterBook, Metrics};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::ServeArgs;
+use crate::config::{self, Config};
+use crate::exit::Misuse;
+use crate::{development_key, doors, output, start_page};
+
+/// Files that the server needs beside its connections: log, event loops, listeners.
+const FILES_RESERVED: u64 = 256;
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// It could not start, or it failed.
+pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let config = args.clone().load()?;
+    refuse_what_cannot_be(&config)?;
+    let _logging = start_logging(&config)?;
+    // Nothing else may choose another provider first: one for TLS, tokens and key sets.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let files_max = raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("task").build()?;
+    let log = open_log(&config)?;
+    let server = {
+        let _inside = runtime.enter();
+        start(&config, log.clone(), files_max, runtime.handle())?
+    };
+    let limits = server.gateway.limits();
+    output::write_to_reader(start_page::render(&config, &server.addresses, limits.connections, files_max).as_bytes())?;
+    runtime.spawn(server.gateway.gate.keep_keys_fresh());
+    runtime.block_on(run(&args, &config, &server.gateway, files_max))?;
+    let drain_ms = config.limits.drain_timeout_ms;
+    tracing::info!(connections = server.gateway.connection_count(), within_ms = drain_ms, "draining");
+    runtime.spawn(exit_at_second_signal());
+    server.drain(drain_ms);
+    log.flush().context("what was published last could not be written")?;
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refuse_what_cannot_be(config: &Config) -> anyhow::Result<()> {
+    if let Some(app) = &config.app {
+        let file = app.display();
+        return Err(Misuse(format!(
+            "app_unsupported: this version runs no functions, so --app {file} cannot be served"
+        ))
+        .into());
+    }
+    if config.is_development() {
+        let everywhere = config.listen.iter().chain(&config.mqtt_listen).find(|address| !address.ip().is_loopback());
+        if let Some(address) = everywhere {
+            let message = "without keys everybody may do everything, so only addresses of this machine can be listened on; \
+                           set auth.keys (fanfare.toml) to listen on";
+            return Err(Misuse(format!("{message} {address}")).into());
+        }
+    }
+    if config.tls.cert.is_some() != config.tls.key.is_some() {
+        return Err(Misuse("tls.cert and tls.key go together; one of them is missing".to_owned()).into());
+    }
+    Ok(())
+}
+
+fn start_logging(config: &Config) -> anyhow::Result<LogGuard> {
+    let format = match config.log.format {
+        config::LogFormat::Text => LogFormat::Text,
+        config::LogFormat::Json => LogFormat::Json,
+    };
+    let level = config.log.level.word();
+    // The storage engine tells of its own housekeeping at info.
+    let filter = format!("{level},fjall=warn,lsm_tree=warn,hyper=warn,rustls=warn");
+    let options = LogOptions { format, filter: &filter, otlp_endpoint: config.otlp.endpoint.clone() };
+    Ok(fanfare_telemetry::init(&options)?)
+}
+
+/// Raises the soft limit of open files to the hard one, and tells what it is now.
+fn raise_file_limit() -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1_024 };
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    }
+}
+
+fn open_log(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
+    if config.in_memory {
+        return Ok(Arc::new(MemoryLog::new(fastrand::u64(1..=u64::from(u32::MAX)))));
+    }
+    fs::create_dir_all(&config.data)
+        .with_context(|| format!("the data folder {} cannot be made", config.data.display()))?;
+    let (log, report) = EmbeddedLog::open(&config.data, StoreOptions::default())?;
+    if report.cut_bytes > 0 {
+        tracing::warn!(
+            bytes = report.cut_bytes,
+            "an unfinished last write was cut off; nothing in it had been acknowledged"
+        );
+    }
+    tracing::info!(spaces = report.spaces, messages = report.messages_estimate, data = %config.data.display(), "log opened");
+    Ok(log)
+}
+
+fn start(config: &Config, log: Arc<dyn Log>, files_max: u64, tasks: &tokio::runtime::Handle) -> anyhow::Result<Server> {
+    let revocations = Arc::new(Revocations::load(log.clone(), fanfare_door::Clock::start().now())?);
+    let gate = Arc::new(Gate::new(&gate_config(config)?, revocations)?);
+    let book = MeterBook::new();
+    let parts = GatewayParts {
+        node: format!("{:06x}", fastrand::u32(..1 << 24)).into(),
+        gate,
+        doors: doors::all(),
+        limits: driver_limits(config, files_max),
+        policy: policy(config),
+        metrics: Metrics::new(book.clone()),
+        book,
+        tasks: tasks.clone(),
+    };
+    let tls = match (&config.tls.cert, &config.tls.key) {
+        (Some(cert), Some(key)) => Some(fanfare_door::server_config(&read(cert)?, &read(key)?)?),
+        _ => None,
+    };
+    let shards = match config.shards {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        shards => shards,
+    };
+    let options = ServerOptions {
+        listen: config.listen.iter().chain(&config.mqtt_listen).copied().collect(),
+        shards,
+        tls,
+        log,
+        core_limits: config.core_limits(),
+        spaces: spaces(config),
+        default_space: config.space_settings(""),
+    };
+    Server::start(parts, options).map_err(|error| explain(error, config))
+}
+
+fn explain(error: ListenError, config: &Config) -> anyhow::Error {
+    match error {
+        ListenError::Taken(address) => {
+            let flag = if config.mqtt_listen.contains(&address) { "--mqtt-listen" } else { "--listen" };
+            let other = SocketAddr::new(address.ip(), address.port().wrapping_add(1));
+            Misuse(format!("{address} is already in use; choose another address with {flag}, such as {flag} {other}"))
+                .into()
+        }
+        ListenError::Address { .. } => Misuse(error.to_string()).into(),
+        error => error.into(),
+    }
+}
+
+fn read(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
+}
+
+fn gate_config(config: &Config) -> anyhow::Result<GateConfig> {
+    if !config.is_development() {
+        return config.auth.gate_config().context("a key of auth.keys cannot be read");
+    }
+    let secret = match config.in_memory {
+        true => config::Secret::from(format!("{:032x}{:032x}", fastrand::u128(..), fastrand::u128(..))),
+        false => development_key::read_or_create(&config.data)
+            .with_context(|| format!("the development key in {} cannot be used", config.data.display()))?,
+    };
+    let id = Some(development_key::ID.to_owned());
+    Ok(GateConfig::development(KeyConfig { id, algorithm: KeyAlgorithm::HS256, material: KeyMaterial::Secret(secret) }))
+}
+
+fn driver_limits(config: &Config, files_max: u64) -> DriverLimits {
+    let limits = &config.limits;
+    DriverLimits {
+        connections_per_address: u32::try_from(limits.connections_per_address).unwrap_or(u32::MAX),
+        connections: u32::try_from(files_max.saturating_sub(FILES_RESERVED).max(16)).unwrap_or(u32::MAX),
+        handshakes_per_second: limits.handshakes_per_second,
+        handshake_timeout_ms: limits.handshake_timeout_ms,
+        head_bytes: limits.head_bytes,
+        frame_bytes: limits.frame_bytes,
+        message_bytes: limits.frame_bytes,
+        body_bytes: limits.frame_bytes,
+        topic_bytes: limits.topic_bytes,
+        subscriptions: limits.subscriptions,
+        publish_per_second: limits.publish_per_second,
+        publish_burst: limits.publish_burst,
+        outbox_bytes: limits.outbox_bytes,
+        outbox_age_ms: limits.outbox_age_ms,
+        ping_interval_ms: limits.ping_interval_ms,
+        reconnect_spread_ms: limits.reconnect_spread_ms,
+        ..DriverLimits::default()
+    }
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy {
+        is_development: config.is_development(),
+        allowed_origins: config.auth.allowed_origins.clone(),
+        deflate: config.websocket.deflate,
+    }
+}
+
+fn spaces(config: &Config) -> Vec<(Arc<str>, SpaceSettings)> {
+    config.spaces.keys().map(|name| (name.as_str().into(), config.space_settings(name))).collect()
+}
+
+/// Waits for the signal to stop; reloads at SIGHUP.
+async fn run(args: &ServeArgs, first: &Config, gateway: &Gateway, files_max: u64) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = stop_signals()?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => match reload(args, first, gateway, files_max) {
+                Ok(()) => tracing::info!("keys, limits and spaces were read again"),
+                Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+            },
+        }
+    }
+}
+
+fn stop_signals() -> std::io::Result<(Signal, Signal)> {
+    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
+}
+
+/// Takes keys, limits and spaces of a changed configuration into use. Addresses, data folder,
+/// shards and certificates need a restart.
+fn reload(args: &ServeArgs, first: &Config, gateway: &Gateway, files_max: u64) -> anyhow::Result<()> {
+    let config = args.clone().load()?;
+    let is_elsewhere = first.listen.iter().chain(&first.mqtt_listen).any(|address| !address.ip().is_loopback());
+    if config.is_development() && is_elsewhere {
+        anyhow::bail!("there are no keys any more, and the server is reachable from other machines");
+    }
+    gateway.gate.replace(&gate_config(&config)?)?;
+    gateway.core.configure(spaces(&config), Some(config.space_settings("")));
+    gateway.replace(driver_limits(&config, files_max), policy(&config));
+    Ok(())
+}
+
+#[expect(clippy::exit, reason = "a second signal says that nobody wants to wait any longer")]
+async fn exit_at_second_signal() {
+    if let Ok((mut terminate, mut interrupt)) = stop_signals() {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(1);
+    }
+}

@@ -1,0 +1,142 @@
+//! The server under load: its address and what every connection says first.
+
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+
+use anyhow::{Context, bail};
+use fanfare_websocket::handshake;
+
+use crate::args::{Common, DialectName};
+
+/// Source addresses to spread over, so that the ports of one do not run out.
+const LOOPBACK_SOURCES: u32 = 64;
+
+/// Where to connect and as whom.
+pub(crate) struct Target {
+    pub(crate) dialect: DialectName,
+    pub(crate) address: SocketAddr,
+    pub(crate) token: Option<String>,
+    pub(crate) space: String,
+    /// One key serves all handshakes: nothing between here and the server caches them.
+    pub(crate) key: String,
+    host: String,
+    base: String,
+}
+
+impl Target {
+    pub(crate) fn new(common: &Common) -> anyhow::Result<Self> {
+        let place = Place::parse(&common.url)?;
+        let address = (place.host.as_str(), place.port)
+            .to_socket_addrs()
+            .with_context(|| format!("--url: {} has no address", place.host))?
+            .next()
+            .with_context(|| format!("--url: {} has no address", place.host))?;
+        Ok(Self {
+            dialect: common.dialect,
+            address,
+            token: common.token.as_ref().map(|token| token.0.clone()),
+            space: common.space.clone(),
+            key: handshake::make_key(fastrand::u128(..).to_ne_bytes()),
+            host: place.authority,
+            base: place.path,
+        })
+    }
+
+    /// The opening handshake of a connection for `topic`.
+    pub(crate) fn request(&self, topic: &str, is_subscriber: bool) -> anyhow::Result<Vec<u8>> {
+        let base = &self.base;
+        let path = match (self.dialect, is_subscriber) {
+            (DialectName::Native, _) => format!("{base}/v1/connect"),
+            (DialectName::Bun, true) => format!("{base}/{topic}"),
+            (DialectName::Bun, false) => format!("{base}/{topic}?publisher"),
+        };
+        handshake::client_request(&self.host, &path, &self.key, &[], None, &[])
+            .context("the handshake cannot be written")
+    }
+
+    /// The source address of connection `index`, where that is ours to choose.
+    pub(crate) fn source(&self, index: usize) -> Option<SocketAddr> {
+        let is_loopback = self.address.is_ipv4() && self.address.ip().is_loopback();
+        is_loopback.then(|| {
+            let step = u32::try_from(index).unwrap_or(0) % LOOPBACK_SOURCES;
+            let ip = Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + 1 + step);
+            SocketAddr::from((ip, 0))
+        })
+    }
+}
+
+/// The parts of `--url`.
+#[derive(PartialEq, Eq, Debug)]
+struct Place {
+    host: String,
+    port: u16,
+    authority: String,
+    path: String,
+}
+
+impl Place {
+    fn parse(url: &str) -> anyhow::Result<Self> {
+        let Some((scheme, rest)) = url.split_once("://") else {
+            bail!("--url: {url} has no scheme, expected http:// or ws://");
+        };
+        match scheme {
+            "http" | "ws" => {}
+            "https" | "wss" => bail!("--url: TLS is not spoken here, use the server's plain port"),
+            _ => bail!("--url: unknown scheme {scheme}, expected http or ws"),
+        }
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => {
+                let port = port.parse();
+                (host, port.with_context(|| format!("--url: bad port in {authority}"))?)
+            }
+            _ => (authority, 80),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            bail!("--url: {url} names no host");
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            authority: authority.to_owned(),
+            path: path.trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(host: &str, port: u16, authority: &str, path: &str) -> Place {
+        let (host, authority, path) = (host.into(), authority.into(), path.into());
+        Place { host, port, authority, path }
+    }
+
+    #[test]
+    fn urls_are_read() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8080", place("127.0.0.1", 8080, "127.0.0.1:8080", "")),
+            ("ws://localhost/", place("localhost", 80, "localhost", "")),
+            ("ws://h:1/a/b/", place("h", 1, "h:1", "/a/b")),
+            ("http://[::1]:9", place("::1", 9, "[::1]:9", "")),
+            ("http://[::1]", place("::1", 80, "[::1]", "")),
+        ] {
+            assert_eq!(Place::parse(url).unwrap(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn other_urls_are_refused_with_the_reason() {
+        for (url, reason) in [
+            ("127.0.0.1:8080", "no scheme"),
+            ("https://h", "TLS"),
+            ("ftp://h", "unknown scheme"),
+            ("http://h:x", "bad port"),
+            ("http://:1", "no host"),
+        ] {
+            let error = Place::parse(url).unwrap_err().to_string();
+            assert!(error.contains(reason), "{url}: {error}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A small server of both dialects that can be told to misbehave.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use fanfare_load::DialectName;
+use fanfare_websocket::{Decoder, Incoming, Limits, MessageKind, Role, encode_message, encode_ping, handshake};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+/// The publish at which the fault shows, to one of the subscribers.
+const FAULTY: u64 = 7;
+
+/// What the server does wrong, once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    None,
+    Loses,
+    Repeats,
+    Swaps,
+    Damages,
+    Closes,
+    /// Answers two of the upgrades after the fourth with 503 and `Retry-After: 0`.
+    Refuses,
+    /// Says in its own words that something went wrong.
+    Complains,
+}
+
+struct State {
+    dialect: DialectName,
+    fault: Fault,
+    subscribers: Vec<(String, TcpStream)>,
+    published: u64,
+    connections: u64,
+    held: Option<Vec<u8>>,
+}
+
+/// Starts a server and gives its URL. It ends with the test.
+pub(crate) fn start(dialect: DialectName, fault: Fault) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let state = State { dialect, fault, subscribers: Vec::new(), published: 0, connections: 0, held: None };
+    let state = Arc::new(Mutex::new(state));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let state = Arc::clone(&state);
+            thread::spawn(move || converse(stream, &state));
+        }
+    });
+    url
+}
+
+/// Ends without a word when the other side does.
+fn converse(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
+    let head = read_head(&mut stream)?;
+    let path = head.split(' ').nth(1)?.to_owned();
+    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))?;
+    let (dialect, is_refused) = {
+        let mut state = state.lock();
+        state.connections += 1;
+        (state.dialect, state.fault == Fault::Refuses && matches!(state.connections, 6 | 8))
+    };
+    if is_refused {
+        let refusal = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
+        return stream.write_all(refusal.as_bytes()).ok();
+    }
+    let response = handshake::server_response(&handshake::accept_key(key), None, None, &[]).ok()?;
+    stream.write_all(&response).ok()?;
+    let mut ping = Vec::new();
+    encode_ping(&mut ping, b"there?");
+    stream.write_all(&ping).ok()?;
+    if dialect == DialectName::Bun && !path.ends_with("?publisher") {
+        state.lock().subscribers.push((path.clone(), stream.try_clone().ok()?));
+    }
+    let limits = Limits { frame_bytes_max: 1 << 20, message_bytes_max: 1 << 20 };
+    let mut decoder = Decoder::new(Role::Server);
+    let mut bytes = vec![0; 64 << 10];
+    loop {
+        let count = stream.read(&mut bytes).ok().filter(|count| *count > 0)?;
+        let mut input = &mut bytes[..count];
+        while !input.is_empty() {
+            let (consumed, incoming) = decoder.decode(input, &limits).ok()?;
+            if let Some(Incoming::Message { payload, .. }) = incoming {
+                match dialect {
+                    DialectName::Bun => publish(state, path.trim_end_matches("?publisher"), payload),
+                    DialectName::Native => native(state, &mut stream, payload)?,
+                }
+            }
+            input = &mut input[consumed..];
+        }
+    }
+}
+
+fn read_head(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).ok()
+}
+
+fn native(state: &Mutex<State>, stream: &mut TcpStream, text: &[u8]) -> Option<()> {
+    let frame: Value = serde_json::from_slice(text).unwrap();
+    let topic = frame["topic"].as_str().unwrap_or_default();
+    let say = |stream: &mut TcpStream, reply: Value| {
+        let mut out = Vec::new();
+        encode_message(&mut out, MessageKind::Text, reply.to_string().as_bytes());
+        stream.write_all(&out).ok()
+    };
+    match frame["type"].as_str()? {
+        "connect" => {
+            assert_eq!(frame["token"], "secret");
+            say(stream, json!({"type": "welcome", "id": frame["id"], "reconnect_spread_ms": 50}))
+        }
+        "subscribe" => {
+            assert_eq!(frame["space"], "arena");
+            say(stream, json!({"type": "subscribed", "id": frame["id"], "topic": topic, "position": "a-0"}))?;
+            state.lock().subscribers.push((topic.to_owned(), stream.try_clone().ok()?));
+            Some(())
+        }
+        "publish" => {
+            let position = format!("a-{}", state.lock().published);
+            let message = json!({"type": "message", "topic": topic, "position": position, "text": frame["text"]});
+            // In the order of the protocol's table; `json!` sorts by name.
+            let text = message.to_string().replace("\"type\":\"message\"", "\"time\":1");
+            publish(state, topic, text.replacen('{', "{\"type\":\"message\",", 1).as_bytes());
+            Some(())
+        }
+        _ => None,
+    }
+}
+
+fn publish(state: &Mutex<State>, topic: &str, text: &[u8]) {
+    let mut state = state.lock();
+    state.published += 1;
+    let is_faulty = state.published == FAULTY;
+    let (fault, held) = (state.fault, state.held.take());
+    let mut whole = Vec::new();
+    encode_message(&mut whole, MessageKind::Text, text);
+    let mut strange = held.map_or_else(|| whole.clone(), |held| [&whole[..], &held[..]].concat());
+    match fault {
+        _ if !is_faulty => {}
+        Fault::Loses => strange.clear(),
+        Fault::Repeats => strange.extend_from_slice(&whole),
+        Fault::Damages => {
+            let place = strange.iter().rposition(|byte| *byte == b'~').unwrap_or(0) + 40;
+            strange[place] ^= 1;
+        }
+        Fault::Swaps => {
+            state.held = Some(whole.clone());
+            strange.clear();
+        }
+        Fault::Closes => strange = vec![0x88, 2, 3, 0xf4],
+        Fault::Complains => {
+            strange.clear();
+            encode_message(&mut strange, MessageKind::Text, br#"{"type":"gap","topic":"t","position":"a-1"}"#);
+        }
+        Fault::None | Fault::Refuses => {}
+    }
+    let mut chosen = true;
+    state.subscribers.retain_mut(|(subscribed, stream)| {
+        if subscribed != topic {
+            return true;
+        }
+        let bytes = if std::mem::take(&mut chosen) { &strange } else { &whole };
+        stream.write_all(bytes).is_ok()
+    });
+}
