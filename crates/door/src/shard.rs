@@ -189,11 +189,11 @@ impl Shard {
         while !self.is_stopped {
             let may_sleep = self.ready.is_empty() && self.catching.is_empty() && self.inbox.may_sleep();
             let timeout = if may_sleep { self.sleep() } else { Some(Duration::ZERO) };
-            if let Err(error) = self.poll.poll(&mut events, timeout) {
-                if error.kind() != io::ErrorKind::Interrupted {
-                    tracing::error!(shard = self.id, %error, "waiting for the kernel failed; this shard stops");
-                    break;
-                }
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(shard = self.id, %error, "waiting for the kernel failed; this shard stops");
+                break;
             }
             self.inbox.woke();
             self.now = self.gateway.clock.now();

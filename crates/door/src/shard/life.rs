@@ -14,7 +14,7 @@ use crate::connection::{Codec, Connection, Phase};
 use crate::contract::{Arrival, Goodbye, Happening, Opening, Outgoing, Shape};
 use crate::fanout::{Framing, ShapeKey};
 use crate::gateway::Handoff;
-use crate::greeting::{self, Greeting, Sniffed, Upgrade, refusal, sniff};
+use crate::greeting::{self, Sniffed, Upgrade, refusal, sniff};
 use crate::head::Head;
 use crate::inbox::Target;
 use crate::link::Link;
@@ -50,7 +50,7 @@ impl Shard {
         let now = self.now;
         let connection = Connection {
             link,
-            phase: Phase::Greeting(Box::new(Greeting::default())),
+            phase: Phase::Greeting(Box::default()),
             codec: Codec::Stream,
             tail: Vec::new(),
             session: None,
