@@ -243,7 +243,7 @@ impl Shard {
 
     fn flush_if_much(&mut self) {
         if self.fanout.bytes() > FLUSH_BYTES {
-            self.flush();
+            self.write_out();
         }
     }
 
