@@ -42,7 +42,8 @@ pub struct SubscribeRequest {
     pub is_tracked: bool,
 }
 
-/// A subscription that stands. Hand `replay` to [`Turn::begin`] once the reply is sent.
+/// A subscription that stands. Hand `replay` to [`Turn::begin`] once the reply is sent, and before
+/// the happening is dealt with: live messages for the connection wait for it.
 #[derive(Debug)]
 pub struct Subscribed {
     /// Number of the subscription on this connection.
@@ -170,6 +171,7 @@ impl Turn<'_> {
         if let Some(id) = replaced {
             self.shard.drop_subscription(self.slot, id, true);
         }
+        self.shard.owe(self.slot);
         Ok(self.note(request, joined))
     }
 
@@ -215,6 +217,7 @@ impl Turn<'_> {
             self.shard.connection_mut(slot).extras().catch_ups.push_back(catch_up);
             self.shard.catching.push(slot);
         }
+        self.shard.repay();
     }
 
     /// Ends a subscription. `false` when there was none.
