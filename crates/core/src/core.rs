@@ -442,6 +442,49 @@ impl Core {
         })
     }
 
+    /// Begins a subscription of `shard` to several filters at one position. Nothing is read: a
+    /// reader that is `behind` reads pages up to `position`, while what comes after it goes to the
+    /// shard. Deliveries up to `position` that are still on their way there are not for this reader.
+    ///
+    /// # Errors
+    /// The grant does not cover one of the filters, or the space cannot be made.
+    pub fn join_all(
+        &self,
+        principal: &Principal,
+        space: &Arc<str>,
+        filters: &[Filter],
+        since: Since,
+        shard: ShardId,
+    ) -> Result<Joined, Refusal> {
+        for filter in filters {
+            principal.grant.require_filter(Action::Subscribe, space, filter)?;
+        }
+        let space = self.space(space)?;
+        let mut state = space.state.lock();
+        let position = state.head();
+        for filter in filters {
+            state.interest.add(filter, shard);
+        }
+        let mut joined = Joined { position, recovered: None, messages: Vec::new(), retained: Vec::new(), behind: None };
+        match since {
+            Since::Now => {
+                joined.retained = filters.iter().flat_map(|filter| state.retained_for(filter)).collect();
+                joined.retained.sort_unstable_by(|a, b| a.topic.cmp(&b.topic));
+                joined.retained.dedup_by(|a, b| a.topic == b.topic);
+            }
+            Since::Beginning => {
+                joined.recovered = Some(true);
+                joined.behind = Some(0);
+            }
+            Since::After(seen) => {
+                let is_whole = filters.iter().all(|filter| can_resume(&state, filter, seen));
+                joined.recovered = Some(is_whole);
+                joined.behind = is_whole.then_some(seen.offset);
+            }
+        }
+        Ok(joined)
+    }
+
     /// The shard has no subscriber for the filter any more.
     pub fn leave(&self, space: &str, filter: &Filter, shard: ShardId) {
         let space = self.spaces.read().get(space).cloned();
@@ -712,14 +755,20 @@ impl Core {
                 page.pop_last();
             }
         }
-        let summaries = page.into_iter().map(|topic| TopicSummary {
-            topic: topic.clone(),
-            messages: state.history.count(topic),
-            members: state.presence.count(topic),
-            is_retained: state.retained.contains_key(topic),
-            is_subscribed: state.interest.has_topic(topic),
-        });
-        summaries.collect()
+        page.into_iter().map(|topic| state.summary(topic)).collect()
+    }
+
+    /// What [`Core::topics`] tells of one topic; `None` where it would not list it.
+    pub fn topic(&self, space: &str, topic: &TopicName) -> Option<TopicSummary> {
+        let space = self.spaces.read().get(space).cloned()?;
+        let summary = space.state.lock().summary(topic);
+        let is_there = summary.messages > 0 || summary.members > 0 || summary.is_retained || summary.is_subscribed;
+        is_there.then_some(summary)
+    }
+
+    /// Whether a space is there: somebody used it, or the log holds it.
+    pub fn has_space(&self, space: &str) -> bool {
+        self.spaces.read().contains_key(space)
     }
 
     /// Kept messages of a space, their weight in bytes, and how much of that memory holds.

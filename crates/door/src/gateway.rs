@@ -162,6 +162,13 @@ impl Gateway {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Not ready for new clients from now on; whoever is connected stays, and plain requests are
+    /// answered. For the time that load balancers need to look elsewhere, before
+    /// [`crate::Server::drain`], which takes no connection any more.
+    pub fn announce_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
     pub(crate) fn set_draining(&self) {
         self.draining.store(true, Ordering::Release);
         self.streams.close_all();
@@ -346,6 +353,14 @@ impl Gateway {
         page
     }
 
+    /// One connection, if it is open here.
+    pub async fn connection(&self, connection: ConnectionId) -> Option<ConnectionSummary> {
+        let inbox = self.inboxes.get(connection.shard() as usize)?;
+        let (answer, summary) = oneshot::channel();
+        inbox.command(Command::Show { connection, answer });
+        summary.await.ok().flatten()
+    }
+
     /// Revokes, in force at once for every later check and within a second on live connections.
     ///
     /// # Errors
@@ -425,6 +440,12 @@ impl Gateway {
     /// The topic is not one.
     pub fn text(&self, topic: &str, text: String) -> Result<Publication, Refusal> {
         Ok(Publication::new(self.default_space.clone(), TopicName::new(topic)?, Kind::Text, text.into()))
+    }
+
+    /// The shard with the fewest connections.
+    pub(crate) fn least_loaded(&self) -> &Arc<ShardInbox> {
+        let by_load = self.inboxes.iter().min_by_key(|inbox| inbox.connections.load(Ordering::Relaxed));
+        by_load.expect("there is at least one shard")
     }
 
     /// Whether a filter text is one, within the bounds in force.

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fanfare_core::{Core, CoreLimits, Inbox, Log, LogError, SpaceSettings};
 use mio::{Interest, Poll, Token, Waker};
@@ -23,6 +24,9 @@ use crate::tls;
 const HANDOFFS_MAX: usize = 16_384;
 /// Connections the kernel may hold for us before they are accepted.
 const BACKLOG: i32 = 4_096;
+
+/// How long tasks may take to end what they serve, after the shards are done.
+const TASKS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a server is started with.
 pub struct ServerOptions {
@@ -135,6 +139,16 @@ impl Server {
             inbox.command(Command::Drain { within_ms });
         }
         self.finish();
+        self.await_tasks();
+    }
+
+    /// What tasks serve ends by itself when the server drains; what a peer does not take in time
+    /// is cut.
+    fn await_tasks(&self) {
+        let deadline = Instant::now() + TASKS_TIMEOUT;
+        while self.gateway.connections_open.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Ends at once, without goodbyes.

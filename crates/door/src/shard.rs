@@ -484,6 +484,7 @@ impl Shard {
                 }
                 Command::Revoke { is_revoked } => self.revoke(&*is_revoked),
                 Command::List { after, limit, answer: to } => answer(Some(to), self.list(after, limit)),
+                Command::Show { connection, answer: to } => answer(Some(to), self.show(connection)),
                 Command::Reload => self.limits = self.gateway.limits(),
                 Command::Drain { within_ms } => self.start_draining(within_ms),
                 Command::Stop => self.is_stopped = true,

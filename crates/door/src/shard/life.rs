@@ -541,6 +541,12 @@ impl Shard {
         open.take(limit).map(|(slot, connection)| self.summary(slot, connection)).collect()
     }
 
+    pub(super) fn show(&self, id: ConnectionId) -> Option<ConnectionSummary> {
+        let slot = self.find(id)?;
+        let connection = self.connection(slot);
+        connection.is_open().then(|| self.summary(slot, connection))
+    }
+
     fn summary(&self, slot: u32, connection: &Connection) -> ConnectionSummary {
         let subscriptions = connection.subscriptions.iter().take(100).map(|s| format!("{}/{}", s.space, s.filter));
         ConnectionSummary {

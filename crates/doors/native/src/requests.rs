@@ -33,7 +33,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) since: Option<Cow<'a, str>>,
     #[serde(default)]
     pub(crate) presence: bool,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "given")]
     pub(crate) data: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(crate) text: Option<Cow<'a, str>>,
@@ -52,6 +52,11 @@ pub(crate) struct Frame<'a> {
     #[serde(borrow)]
     pub(crate) after: Option<Cow<'a, str>>,
     pub(crate) limit: Option<usize>,
+}
+
+/// A value that is there, also when it is `null`: that is JSON as well and can be published.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// An earlier subscription inside `connect`.
@@ -92,7 +97,7 @@ pub(crate) struct PublishFields<'a> {
     pub(crate) topic: Cow<'a, str>,
     #[serde(borrow)]
     pub(crate) space: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "given")]
     pub(crate) data: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(crate) text: Option<Cow<'a, str>>,
