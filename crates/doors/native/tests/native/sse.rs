@@ -244,7 +244,6 @@ fn a_revoked_stream_ends() {
     stream.expect("ready");
     let revocation = Revocation::Subject { subject: "bob".into(), issued_before: None };
     server.gateway.tasks.block_on(server.gateway.revoke(revocation, None)).unwrap();
-    publish(&server, "t", "not for bob");
     let bye = stream.expect("bye");
     assert_eq!((&bye.data["code"], &bye.data["retry"]), (&json!("revoked"), &json!(false)));
     assert_eq!(stream.line(), None);
