@@ -755,14 +755,20 @@ impl Core {
                 page.pop_last();
             }
         }
-        let summaries = page.into_iter().map(|topic| TopicSummary {
-            topic: topic.clone(),
-            messages: state.history.count(topic),
-            members: state.presence.count(topic),
-            is_retained: state.retained.contains_key(topic),
-            is_subscribed: state.interest.has_topic(topic),
-        });
-        summaries.collect()
+        page.into_iter().map(|topic| state.summary(topic)).collect()
+    }
+
+    /// What [`Core::topics`] tells of one topic; `None` where it would not list it.
+    pub fn topic(&self, space: &str, topic: &TopicName) -> Option<TopicSummary> {
+        let space = self.spaces.read().get(space).cloned()?;
+        let summary = space.state.lock().summary(topic);
+        let is_there = summary.messages > 0 || summary.members > 0 || summary.is_retained || summary.is_subscribed;
+        is_there.then_some(summary)
+    }
+
+    /// Whether a space is there: somebody used it, or the log holds it.
+    pub fn has_space(&self, space: &str) -> bool {
+        self.spaces.read().contains_key(space)
     }
 
     /// Kept messages of a space, their weight in bytes, and how much of that memory holds.

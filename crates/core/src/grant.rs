@@ -161,6 +161,14 @@ impl Grant {
         self.decide(action, space, &Subject::of_filter(filter.as_str()))
     }
 
+    /// Whether `action` is allowed on everything there is or will be: some rule allows it on every
+    /// topic of every space, and none denies it anywhere. For what concerns the whole server.
+    pub fn allows_everywhere(&self, action: Action) -> bool {
+        let mut about = self.rules.iter().filter(|rule| rule.action.is_none_or(|a| a == action));
+        let is_denied = about.clone().any(|rule| rule.effect == Effect::Deny);
+        self.is_everything || !is_denied && about.any(|rule| rule.space.is_anything() && rule.topic.is_anything())
+    }
+
     fn decide(&self, action: Action, space: &str, topic: &[Subject<'_>]) -> bool {
         if self.is_everything {
             return true;
@@ -283,6 +291,11 @@ struct Pattern(Vec<Token>);
 impl Pattern {
     fn literal(text: &str) -> Self {
         Self(text.chars().map(Token::Literal).collect())
+    }
+
+    /// It holds for every text whatever.
+    fn is_anything(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|token| *token == Token::Star)
     }
 
     /// `None` when `#` stands elsewhere than as the last level.
@@ -518,6 +531,31 @@ mod tests {
         assert!(grant.allows(Action::Publish, "game-7", &topic));
         assert!(!grant.allows(Action::Subscribe, "game-7", &topic));
         assert!(!grant.allows(Action::Publish, "default", &topic));
+    }
+
+    #[test]
+    fn everywhere_is_every_topic_of_every_space_without_exception() {
+        for (allow, deny, expected) in [
+            ("admin:*/#", "", true),
+            ("*:*/*", "", true),
+            ("*:*/*", "publish:x/*", true),
+            ("admin:chat/#", "", false),
+            ("admin:*/a/#", "", false),
+            ("admin:a*/#", "", false),
+            ("admin:${sub}/#", "", false),
+            ("publish:*/#", "", false),
+            ("admin:*/#", "admin:secret/#", false),
+            ("admin:*/#", "*:secret/a", false),
+        ] {
+            let deny: &[&str] = if deny.is_empty() { &[] } else { &[deny] };
+            let grant = grant(&[allow], deny);
+            assert_eq!(grant.allows_everywhere(Action::Admin), expected, "{allow} without {deny:?}");
+        }
+        assert!(Grant::everything().allows_everywhere(Action::Admin));
+        assert!(!Grant::nothing().allows_everywhere(Action::Admin));
+        // Somebody who is called like the wildcard has no more than the space of that name.
+        let rule = Rule::parse(Effect::Allow, "admin:${sub}/#", Some("*")).unwrap();
+        assert!(!Grant::new(vec![rule]).allows_everywhere(Action::Admin));
     }
 
     #[test]

@@ -102,6 +102,17 @@ impl SpaceState {
         }
     }
 
+    /// What a listing tells of a topic.
+    pub(crate) fn summary(&self, topic: &TopicName) -> TopicSummary {
+        TopicSummary {
+            topic: topic.clone(),
+            messages: self.history.count(topic),
+            members: self.presence.count(topic),
+            is_retained: self.retained.contains_key(topic),
+            is_subscribed: self.interest.has_topic(topic),
+        }
+    }
+
     /// Trimmed offsets for the next batch; no more than fit beside its messages.
     pub(crate) fn take_trims_due(&mut self) -> Vec<Offset> {
         self.trims_due.split_off(self.trims_due.len().saturating_sub(TRIMS_PER_BATCH))

@@ -18,6 +18,8 @@ pub(crate) struct Connection {
     pub(crate) link: Link,
     pub(crate) phase: Phase,
     pub(crate) codec: Codec,
+    /// Bytes of a stream that its session has not used yet.
+    pub(crate) tail: Vec<u8>,
     /// Absent while the session is being told something, and before the door has opened one.
     pub(crate) session: Option<Box<dyn Session>>,
     pub(crate) principal: Arc<Principal>,
@@ -32,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) door: u8,
     pub(crate) is_secure: bool,
     pub(crate) is_pinged: bool,
+    /// Its WebSocket messages are pieces of a stream.
+    pub(crate) is_tunnel: bool,
     /// The peer has sent its last byte.
     pub(crate) is_read_closed: bool,
 }
@@ -50,7 +54,7 @@ pub(crate) enum Phase {
 
 /// How bytes of the connection become packets.
 pub(crate) enum Codec {
-    Stream(Option<Box<Vec<u8>>>),
+    Stream,
     WebSocket(Decoder),
 }
 

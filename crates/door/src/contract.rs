@@ -36,6 +36,9 @@ pub trait Door: Send + Sync + 'static {
 pub struct Mounts {
     /// Paths whose upgrade to WebSocket it takes.
     pub websockets: Vec<WebSocketMount>,
+    /// The same for a byte protocol that is carried by binary messages, whose borders mean
+    /// nothing to it: its sessions are told [`Happening::Bytes`], as on a stream.
+    pub tunnels: Vec<WebSocketMount>,
     /// Byte protocols that begin without HTTP.
     pub streams: Vec<StreamMount>,
     /// Plain HTTP requests.
@@ -123,8 +126,8 @@ pub enum Happening<'a> {
     Text(&'a str),
     /// A WebSocket binary message.
     Binary(&'a [u8]),
-    /// Bytes of a stream. The session says with [`Turn::consumed`] how many it has used; the rest
-    /// comes again with what follows.
+    /// Bytes of a stream or tunnel. The session says with [`Turn::consumed`] how many it has used;
+    /// the rest comes again with what follows.
     Bytes(&'a [u8]),
     /// A message for a tracked subscription.
     Delivery {

@@ -162,6 +162,13 @@ impl Gateway {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Not ready for new clients from now on; whoever is connected stays, and plain requests are
+    /// answered. For the time that load balancers need to look elsewhere, before
+    /// [`crate::Server::drain`], which takes no connection any more.
+    pub fn announce_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
     pub(crate) fn set_draining(&self) {
         self.draining.store(true, Ordering::Release);
         self.streams.close_all();
@@ -346,6 +353,14 @@ impl Gateway {
         page
     }
 
+    /// One connection, if it is open here.
+    pub async fn connection(&self, connection: ConnectionId) -> Option<ConnectionSummary> {
+        let inbox = self.inboxes.get(connection.shard() as usize)?;
+        let (answer, summary) = oneshot::channel();
+        inbox.command(Command::Show { connection, answer });
+        summary.await.ok().flatten()
+    }
+
     /// Revokes, in force at once for every later check and within a second on live connections.
     ///
     /// # Errors
@@ -448,17 +463,19 @@ impl Gateway {
 /// Which door is reached where.
 pub(crate) struct Routes {
     websockets: Vec<(u8, WebSocketMount)>,
+    tunnels: Vec<(u8, WebSocketMount)>,
     streams: [Option<u8>; 256],
     http: Vec<(u8, HttpMount)>,
 }
 
 impl Routes {
     fn new(doors: &[Arc<dyn Door>]) -> Self {
-        let mut routes = Self { websockets: Vec::new(), streams: [None; 256], http: Vec::new() };
+        let mut routes = Self { websockets: Vec::new(), tunnels: Vec::new(), streams: [None; 256], http: Vec::new() };
         for (number, door) in doors.iter().enumerate() {
             let number = number as u8;
             let mounts = door.mounts();
             routes.websockets.extend(mounts.websockets.into_iter().map(|mount| (number, mount)));
+            routes.tunnels.extend(mounts.tunnels.into_iter().map(|mount| (number, mount)));
             routes.http.extend(mounts.http.into_iter().map(|mount| (number, mount)));
             for mount in mounts.streams {
                 routes.streams[mount.first_byte as usize] = Some(number);
@@ -472,9 +489,12 @@ impl Routes {
         self.streams[first_byte as usize]
     }
 
-    pub(crate) fn websocket(&self, path: &str) -> Option<(u8, &WebSocketMount)> {
+    /// The door and mount of an upgrade path, and whether it is a tunnel.
+    pub(crate) fn websocket(&self, path: &str) -> Option<(u8, &WebSocketMount, bool)> {
         let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
-        self.websockets.iter().find(|(_, mount)| mount.path == path).map(|(door, mount)| (*door, mount))
+        let messages = self.websockets.iter().map(|(door, mount)| (*door, mount, false));
+        let tunnels = self.tunnels.iter().map(|(door, mount)| (*door, mount, true));
+        messages.chain(tunnels).find(|(_, mount, _)| mount.path == path)
     }
 
     pub(crate) fn http(&self, path: &str) -> Option<(u8, &HttpMount)> {

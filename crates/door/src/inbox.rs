@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Revoke { is_revoked: Arc<dyn Fn(&Principal) -> bool + Send + Sync> },
     /// List connections after this one, at most so many.
     List { after: Option<ConnectionId>, limit: usize, answer: oneshot::Sender<Vec<ConnectionSummary>> },
+    /// Describe one connection, if it is open.
+    Show { connection: ConnectionId, answer: oneshot::Sender<Option<ConnectionSummary>> },
     /// Say goodbye to everybody within so many milliseconds, then stop.
     Drain { within_ms: u64 },
     /// Stop at once.

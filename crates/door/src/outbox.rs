@@ -14,6 +14,8 @@ pub(crate) struct Backlog {
     bytes: usize,
     /// Since when nothing has moved.
     stuck_since: Millis,
+    /// The connection is ended for it when the turn is over; nothing more is put here until then.
+    pub(crate) is_given_up: bool,
 }
 
 struct Waiting {

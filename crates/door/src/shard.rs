@@ -84,6 +84,9 @@ pub(crate) struct Shard {
     destroy_later: Vec<(u32, u32)>,
     /// What the session says it used of a stream's bytes.
     pub(crate) consumed: usize,
+    /// Sessions that go on with the bytes that they have left.
+    pub(crate) rereads: Vec<(u32, u32)>,
+    owed: Owed,
     drain: Option<life::Drain>,
     is_stopped: bool,
 }
@@ -91,6 +94,17 @@ pub(crate) struct Shard {
 struct Slot {
     generation: u32,
     connection: Option<Box<Connection>>,
+}
+
+/// What comes for a connection between its subscriptions and their replays. A request may ask for
+/// several subscriptions and is answered once; joining the later ones hands out messages that the
+/// earlier ones match, and those must follow the answer and everything older.
+#[derive(Default)]
+struct Owed {
+    slot: u32,
+    /// Subscriptions whose replay has not begun.
+    replays: usize,
+    messages: Vec<(u16, Arc<Message>)>,
 }
 
 /// What a deadline is for.
@@ -174,6 +188,8 @@ impl Shard {
             ended_subscriptions: Vec::new(),
             destroy_later: Vec::new(),
             consumed: 0,
+            rereads: Vec::new(),
+            owed: Owed::default(),
             drain: None,
             is_stopped: false,
         }
@@ -186,11 +202,11 @@ impl Shard {
         while !self.is_stopped {
             let may_sleep = self.ready.is_empty() && self.catching.is_empty() && self.inbox.may_sleep();
             let timeout = if may_sleep { self.sleep() } else { Some(Duration::ZERO) };
-            if let Err(error) = self.poll.poll(&mut events, timeout) {
-                if error.kind() != io::ErrorKind::Interrupted {
-                    tracing::error!(shard = self.id, %error, "waiting for the kernel failed; this shard stops");
-                    break;
-                }
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(shard = self.id, %error, "waiting for the kernel failed; this shard stops");
+                break;
             }
             self.inbox.woke();
             self.now = self.gateway.clock.now();
@@ -240,7 +256,7 @@ impl Shard {
 
     fn flush_if_much(&mut self) {
         if self.fanout.bytes() > FLUSH_BYTES {
-            self.flush();
+            self.write_out();
         }
     }
 
@@ -248,7 +264,7 @@ impl Shard {
     fn settle(&mut self) {
         for _ in 0..64 {
             let has_endings = !self.endings.is_empty() || !self.ended_subscriptions.is_empty();
-            if self.tracked.is_empty() && self.decided.is_empty() && !has_endings {
+            if self.tracked.is_empty() && self.decided.is_empty() && self.rereads.is_empty() && !has_endings {
                 break;
             }
             for (subscriber, message) in std::mem::take(&mut self.tracked) {
@@ -257,6 +273,11 @@ impl Shard {
             }
             for (slot, decision) in std::mem::take(&mut self.decided) {
                 self.conclude_upgrade(slot, decision);
+            }
+            for (slot, generation) in std::mem::take(&mut self.rereads) {
+                if self.generation_of(slot) == generation {
+                    self.read_again(slot);
+                }
             }
             for (slot, generation, goodbye) in std::mem::take(&mut self.endings) {
                 if self.generation_of(slot) == generation {
@@ -324,13 +345,18 @@ impl Shard {
     /// Hands a message to every subscriber of this shard: encoded once per shape, queued once per
     /// connection.
     fn fan_out(&mut self, message: &Arc<Message>) {
-        let Self { roster, fanout, gateway, tracked, meter, .. } = self;
+        let Self { roster, fanout, gateway, tracked, meter, owed, .. } = self;
         let doors = &gateway.doors;
+        let owed_to = if owed.replays > 0 { owed.slot } else { u32::MAX };
         let topic = topic_hash(&message.topic);
         fanout.begin_delivery();
         roster.for_each_match(&message.space, &message.topic, &mut |subscribers| {
             for subscriber in subscribers {
-                if subscriber.is_tracked {
+                if subscriber.connection == owed_to {
+                    if subscriber.is_tracked || fanout.is_first_copy(owed_to) {
+                        owed.messages.push((subscriber.subscription, message.clone()));
+                    }
+                } else if subscriber.is_tracked {
                     tracked.push((*subscriber, message.clone()));
                 } else if fanout.is_first_copy(subscriber.connection) {
                     fanout.deliver(subscriber.connection, topic, &mut |key, out| {
@@ -343,6 +369,30 @@ impl Shard {
             meter.row(&message.space, doors[door as usize].name()).delivered(message.payload.len(), copies);
         }
         self.flush_if_much();
+    }
+
+    /// A subscription was made whose replay the session has yet to begin.
+    pub(crate) fn owe(&mut self, slot: u32) {
+        self.owed.slot = slot;
+        self.owed.replays += 1;
+    }
+
+    /// A replay has begun. Behind the last one follows what has come meanwhile.
+    pub(crate) fn repay(&mut self) {
+        self.owed.replays = self.owed.replays.saturating_sub(1);
+        if self.owed.replays == 0 {
+            self.repay_all();
+        }
+    }
+
+    fn repay_all(&mut self) {
+        self.owed.replays = 0;
+        let slot = self.owed.slot;
+        for (subscription, message) in std::mem::take(&mut self.owed.messages) {
+            if self.slots[slot as usize].connection.as_ref().is_some_and(|c| c.is_open()) {
+                self.send_outgoing(slot, subscription, Outgoing::Message(&message), &message);
+            }
+        }
     }
 
     fn fan_out_presence(&mut self, event: &fanfare_core::PresenceEvent) {
@@ -434,6 +484,7 @@ impl Shard {
                 }
                 Command::Revoke { is_revoked } => self.revoke(&*is_revoked),
                 Command::List { after, limit, answer: to } => answer(Some(to), self.list(after, limit)),
+                Command::Show { connection, answer: to } => answer(Some(to), self.show(connection)),
                 Command::Reload => self.limits = self.gateway.limits(),
                 Command::Drain { within_ms } => self.start_draining(within_ms),
                 Command::Stop => self.is_stopped = true,
@@ -463,6 +514,10 @@ impl Shard {
         let Some(mut session) = self.take_session(slot) else { return };
         let mut turn = Turn { shard: self, slot };
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| session.handle(happening, &mut turn)));
+        if self.owed.replays > 0 {
+            // A session that lets go of a replay misses the past, but not what follows.
+            self.repay_all();
+        }
         match (outcome, self.slots[slot as usize].connection.as_mut()) {
             (Ok(()), Some(connection)) => connection.session = Some(session),
             (Ok(()), None) => {}

@@ -42,7 +42,8 @@ pub struct SubscribeRequest {
     pub is_tracked: bool,
 }
 
-/// A subscription that stands. Hand `replay` to [`Turn::begin`] once the reply is sent.
+/// A subscription that stands. Hand `replay` to [`Turn::begin`] once the reply is sent, and before
+/// the happening is dealt with: live messages for the connection wait for it.
 #[derive(Debug)]
 pub struct Subscribed {
     /// Number of the subscription on this connection.
@@ -114,9 +115,17 @@ impl Turn<'_> {
         self.shard.fanout.set_shape(self.slot, key);
     }
 
-    /// How many of the bytes of [`crate::Happening::Bytes`] are used up.
+    /// How many of the bytes of [`crate::Happening::Bytes`] are used up. The rest, at most
+    /// `limits.message_bytes`, comes again with what follows.
     pub fn consumed(&mut self, count: usize) {
         self.shard.consumed = count;
+    }
+
+    /// The session left bytes unused because it had to wait for something else, such as an answer.
+    /// They come again before the turn ends, whether or not the peer sends more.
+    pub fn read_again(&mut self) {
+        let generation = self.shard.generation_of(self.slot);
+        self.shard.rereads.push((self.slot, generation));
     }
 
     /// Accepts an upgrade that was left pending.
@@ -162,6 +171,7 @@ impl Turn<'_> {
         if let Some(id) = replaced {
             self.shard.drop_subscription(self.slot, id, true);
         }
+        self.shard.owe(self.slot);
         Ok(self.note(request, joined))
     }
 
@@ -207,6 +217,7 @@ impl Turn<'_> {
             self.shard.connection_mut(slot).extras().catch_ups.push_back(catch_up);
             self.shard.catching.push(slot);
         }
+        self.shard.repay();
     }
 
     /// Ends a subscription. `false` when there was none.

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
+use fanfare_admin::{Operations, OperationsDoor};
 use fanfare_door::Door;
 
 /// Every door, in the order of their numbers.
-pub fn all() -> Vec<Arc<dyn Door>> {
-    vec![Arc::new(fanfare_native::NativeDoor)]
+pub fn all(operations: Operations) -> Vec<Arc<dyn Door>> {
+    vec![
+        Arc::new(fanfare_native::NativeDoor), //
+        Arc::new(fanfare_mqtt::MqttDoor),
+        Arc::new(OperationsDoor::new(operations)),
+    ]
 }

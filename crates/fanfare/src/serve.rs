@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use fanfare_admin::{Operations, StartPage};
 use fanfare_core::{Log, MemoryLog, SpaceSettings};
 use fanfare_door::{DriverLimits, Gateway, GatewayParts, ListenError, Policy, Server, ServerOptions};
-use fanfare_identity::{Gate, GateConfig, KeyAlgorithm, KeyConfig, KeyMaterial, Revocations};
+use fanfare_identity::{AdminKeys, Gate, GateConfig, KeyAlgorithm, KeyConfig, KeyMaterial, Revocations};
 use fanfare_store::{EmbeddedLog, StoreOptions};
-use fanfare_telemetry::{LogFormat, LogGuard, LogOptions, MeterBook, Metrics};
+use fanfare_telemetry::{LogFormat, LogGuard, LogOptions, MeterBook, Metrics, UsageBook};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::ServeArgs;
@@ -36,18 +38,24 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let files_max = raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("task").build()?;
     let log = open_log(&config)?;
+    let usage = Arc::new(Mutex::new(UsageBook::restore(&*log)?));
     let server = {
         let _inside = runtime.enter();
-        start(&config, log.clone(), files_max, runtime.handle())?
+        start(&config, log.clone(), usage.clone(), files_max, runtime.handle())?
     };
     let limits = server.gateway.limits();
     output::write_to_reader(start_page::render(&config, &server.addresses, limits.connections, files_max).as_bytes())?;
     runtime.spawn(server.gateway.gate.keep_keys_fresh());
+    runtime.spawn(keep_books(server.gateway.clone(), usage.clone()));
     runtime.block_on(run(&args, &config, &server.gateway, files_max))?;
     let drain_ms = config.limits.drain_timeout_ms;
     tracing::info!(connections = server.gateway.connection_count(), within_ms = drain_ms, "draining");
     runtime.spawn(exit_at_second_signal());
+    let gateway = server.gateway.clone();
+    gateway.announce_drain();
+    std::thread::sleep(Duration::from_millis(config.limits.drain_grace_ms));
     server.drain(drain_ms);
+    post_usage(&gateway, &usage);
     log.flush().context("what was published last could not be written")?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
@@ -114,14 +122,20 @@ fn open_log(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
     Ok(log)
 }
 
-fn start(config: &Config, log: Arc<dyn Log>, files_max: u64, tasks: &tokio::runtime::Handle) -> anyhow::Result<Server> {
+fn start(
+    config: &Config,
+    log: Arc<dyn Log>,
+    usage: Arc<Mutex<UsageBook>>,
+    files_max: u64,
+    tasks: &tokio::runtime::Handle,
+) -> anyhow::Result<Server> {
     let revocations = Arc::new(Revocations::load(log.clone(), fanfare_door::Clock::start().now())?);
     let gate = Arc::new(Gate::new(&gate_config(config)?, revocations)?);
     let book = MeterBook::new();
     let parts = GatewayParts {
         node: format!("{:06x}", fastrand::u32(..1 << 24)).into(),
         gate,
-        doors: doors::all(),
+        doors: doors::all(operations(config, usage)?),
         limits: driver_limits(config, files_max),
         policy: policy(config),
         metrics: Metrics::new(book.clone()),
@@ -146,6 +160,41 @@ fn start(config: &Config, log: Arc<dyn Log>, files_max: u64, tasks: &tokio::runt
         default_space: config.space_settings(""),
     };
     Server::start(parts, options).map_err(|error| explain(error, config))
+}
+
+fn operations(config: &Config, usage: Arc<Mutex<UsageBook>>) -> anyhow::Result<Operations> {
+    Ok(Operations {
+        admin_keys: AdminKeys::new(&config.auth.admin_keys)?,
+        is_development: config.is_development(),
+        metrics_open: config.auth.metrics_open,
+        usage,
+        version: env!("CARGO_PKG_VERSION"),
+        start_page: StartPage::Plain,
+    })
+}
+
+/// Keeps what must not be lost of the counts, and forgets revocations that are over.
+async fn keep_books(gateway: Arc<Gateway>, usage: Arc<Mutex<UsageBook>>) {
+    let mut interval = tokio::time::interval(Duration::from_secs(10));
+    loop {
+        interval.tick().await;
+        let (gateway, usage) = (gateway.clone(), usage.clone());
+        // Both may wait for the disk.
+        let _ = tokio::task::spawn_blocking(move || {
+            post_usage(&gateway, &usage);
+            gateway.gate.revocations().prune(gateway.clock.now());
+        })
+        .await;
+    }
+}
+
+fn post_usage(gateway: &Gateway, usage: &Mutex<UsageBook>) {
+    gateway.meter.post();
+    let mut usage = usage.lock();
+    usage.take(&gateway.book.totals(), gateway.clock.now());
+    if let Err(error) = usage.persist(&**gateway.core.log()) {
+        tracing::warn!(%error, "usage could not be kept; it is tried again");
+    }
 }
 
 fn explain(error: ListenError, config: &Config) -> anyhow::Error {

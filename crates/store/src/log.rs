@@ -158,7 +158,7 @@ impl Log for EmbeddedLog {
             Some(space) => space,
             None => {
                 let id = self.shared.spaces.next_id();
-                Arc::new(Space::new(name.clone(), id, random(), 1, 0))
+                Arc::new(Space::new(name.clone(), id, epoch(), 1, 0))
             }
         };
         let recovered = space.recovered();
@@ -244,6 +244,11 @@ impl Drop for EmbeddedLog {
         // A failure was logged where it happened.
         let _ = self.close();
     }
+}
+
+/// A new numbering. Half of the bits, because every message carries it in text to every reader.
+fn epoch() -> u64 {
+    (random() >> 32).max(1)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Where logs and spans go: lines to standard error, and spans to a collector where asked for.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
@@ -46,7 +48,8 @@ type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 pub fn init(options: &LogOptions<'_>) -> Result<LogGuard, TelemetryError> {
     let refuse = |reason: String| TelemetryError::Filter { filter: options.filter.to_owned(), reason };
     let filter = EnvFilter::builder().parse(options.filter).map_err(|error| refuse(error.to_string()))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let mut layers: Vec<BoxedLayer> = vec![match options.format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),

@@ -10,31 +10,33 @@ use crate::contract::Goodbye;
 use crate::outbox::Backlog;
 
 impl Shard {
-    /// Writes what this turn has for each connection. What a socket does not take waits in the
-    /// connection's backlog until it is writable again.
+    /// Writes what this turn has for each connection, and ends those that cannot be served.
     pub(super) fn flush(&mut self) {
         if !self.fanout.has_output() {
             return;
         }
+        self.write_out();
+        if !self.endings.is_empty() {
+            self.settle();
+            self.flush();
+        }
+    }
+
+    /// Writes. What a socket does not take waits in the connection's backlog until it is writable
+    /// again. Nothing is ended: this may be in the middle of a session's turn, whose connection
+    /// must last, or of a join, which holds its space locked.
+    pub(super) fn write_out(&mut self) {
         let dirty = self.fanout.take_dirty();
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut broken = Vec::new();
         for slot in &dirty {
             if let Err(error) = self.flush_one(*slot, &mut scratch) {
                 tracing::debug!(connection = ?self.id_of(*slot), %error, "writing failed");
-                broken.push(*slot);
+                self.destroy_later.push((*slot, self.generation_of(*slot)));
             }
             self.fanout.mark_clean(*slot);
         }
         self.scratch = scratch;
         self.fanout.end_turn(dirty);
-        for slot in broken {
-            self.destroy(slot);
-        }
-        if !self.endings.is_empty() {
-            self.settle();
-            self.flush();
-        }
     }
 
     fn flush_one(&mut self, slot: u32, scratch: &mut Vec<u8>) -> io::Result<()> {
@@ -61,6 +63,9 @@ impl Shard {
     fn put_in_backlog(&mut self, slot: u32, written: usize) {
         let now = self.now;
         let Some(connection) = self.slots[slot as usize].connection.as_deref_mut() else { return };
+        if connection.is_open() && connection.backlog.as_ref().is_some_and(|b| b.is_given_up) {
+            return;
+        }
         let is_new = connection.backlog.is_none();
         let backlog = connection.backlog.get_or_insert_with(|| Box::new(Backlog::new(now)));
         let mut skip = written;
@@ -108,6 +113,9 @@ impl Shard {
 
     /// The connection reads too slowly: what waits is dropped, and it is told where it stands.
     fn give_up_on(&mut self, slot: u32) {
+        if let Some(backlog) = &mut self.connection_mut(slot).backlog {
+            backlog.is_given_up = true;
+        }
         self.gateway.metrics.limit("outbox");
         self.endings.push((slot, self.generation_of(slot), Goodbye::SlowConsumer));
     }

@@ -14,7 +14,7 @@ use crate::connection::{Codec, Connection, Phase};
 use crate::contract::{Arrival, Goodbye, Happening, Opening, Outgoing, Shape};
 use crate::fanout::{Framing, ShapeKey};
 use crate::gateway::Handoff;
-use crate::greeting::{self, Greeting, Sniffed, Upgrade, refusal, sniff};
+use crate::greeting::{self, Sniffed, Upgrade, refusal, sniff};
 use crate::head::Head;
 use crate::inbox::Target;
 use crate::link::Link;
@@ -50,8 +50,9 @@ impl Shard {
         let now = self.now;
         let connection = Connection {
             link,
-            phase: Phase::Greeting(Box::new(Greeting::default())),
-            codec: Codec::Stream(None),
+            phase: Phase::Greeting(Box::default()),
+            codec: Codec::Stream,
+            tail: Vec::new(),
             session: None,
             principal: self.gateway.nobody.clone(),
             subscriptions: Vec::new(),
@@ -65,6 +66,7 @@ impl Shard {
             door: 0,
             is_secure,
             is_pinged: false,
+            is_tunnel: false,
             is_read_closed: false,
         };
         self.slots[slot as usize].connection = Some(Box::new(connection));
@@ -134,7 +136,7 @@ impl Shard {
         }
         let key = ShapeKey { door, shape: Shape(0), framing: Framing::Stream };
         self.connection_mut(slot).door = door;
-        self.connection_mut(slot).codec = Codec::Stream(None);
+        self.connection_mut(slot).codec = Codec::Stream;
         self.fanout.set_shape(slot, key);
         match self.ask_door(slot, None, None) {
             Opening::Accept(session) | Opening::Pending(session) => {
@@ -157,7 +159,7 @@ impl Shard {
 
     fn open_websocket(&mut self, slot: u32, head: &Head, early: &[u8]) {
         let gateway = self.gateway.clone();
-        let Some((door, mount)) = gateway.routes.websocket(&head.path) else {
+        let Some((door, mount, is_tunnel)) = gateway.routes.websocket(&head.path) else {
             let message = format!("there is no WebSocket at {}", head.path);
             return self.refuse(slot, refusal(404, "not_found", &message, None));
         };
@@ -198,6 +200,7 @@ impl Shard {
         self.fanout.set_shape(slot, ShapeKey { door, shape: Shape(0), framing });
         let connection = self.connection_mut(slot);
         connection.door = door;
+        connection.is_tunnel = is_tunnel;
         connection.codec = Codec::WebSocket(decoder);
         let mut upgrade = Upgrade {
             accept,
@@ -272,7 +275,7 @@ impl Shard {
         let connection = self.connection_mut(slot);
         connection.phase = Phase::Closing;
         connection.session = None;
-        connection.codec = Codec::Stream(None);
+        connection.codec = Codec::Stream;
         if response.is_empty() {
             return self.destroy(slot);
         }
@@ -536,6 +539,12 @@ impl Shard {
         let open =
             entries.filter_map(|(slot, e)| e.connection.as_deref().filter(|c| c.is_open()).map(|c| (slot as u32, c)));
         open.take(limit).map(|(slot, connection)| self.summary(slot, connection)).collect()
+    }
+
+    pub(super) fn show(&self, id: ConnectionId) -> Option<ConnectionSummary> {
+        let slot = self.find(id)?;
+        let connection = self.connection(slot);
+        connection.is_open().then(|| self.summary(slot, connection))
     }
 
     fn summary(&self, slot: u32, connection: &Connection) -> ConnectionSummary {

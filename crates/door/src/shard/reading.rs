@@ -77,11 +77,8 @@ impl Shard {
                 let decoder = std::mem::replace(decoder, Decoder::new(Role::Server));
                 self.feed_websocket(slot, decoder, bytes);
             }
-            (Phase::Open, Codec::Stream(tail)) => {
-                let tail = tail.take();
-                self.feed_stream(slot, tail, bytes);
-            }
-            (Phase::Closing, Codec::Stream(_)) => {}
+            (Phase::Open, Codec::Stream) => self.feed_stream(slot, bytes),
+            (Phase::Closing, Codec::Stream) => {}
         }
     }
 
@@ -113,6 +110,9 @@ impl Shard {
     fn on_incoming(&mut self, slot: u32, incoming: Incoming<'_>) {
         let generation = self.generation_of(slot);
         match incoming {
+            Incoming::Message { kind, payload } if self.connection(slot).is_tunnel => {
+                self.on_tunnelled(slot, kind, payload)
+            }
             Incoming::Message { kind: MessageKind::Text, payload } => match std::str::from_utf8(payload) {
                 Ok(text) => self.tell_open(slot, Happening::Text(text)),
                 Err(_) => tracing::error!("the codec let invalid UTF-8 through; the message is dropped"),
@@ -139,26 +139,55 @@ impl Shard {
         }
     }
 
-    fn feed_stream(&mut self, slot: u32, tail: Option<Box<Vec<u8>>>, bytes: &[u8]) {
+    fn on_tunnelled(&mut self, slot: u32, kind: MessageKind, payload: &[u8]) {
+        if !self.connection(slot).is_open() {
+            return;
+        }
+        if kind == MessageKind::Binary {
+            return self.feed_stream(slot, payload);
+        }
+        let reason = "this protocol is carried by binary messages only".to_owned();
+        self.endings.push((slot, self.generation_of(slot), Goodbye::ProtocolError { code: 1003, reason }));
+    }
+
+    /// What the session leaves is kept. A tail that only grows is not copied again with every read,
+    /// or a peer that sends a large packet byte by byte would have us move it as often.
+    fn feed_stream(&mut self, slot: u32, bytes: &[u8]) {
         let generation = self.generation_of(slot);
-        let joined = tail.map(|mut tail| {
+        let mut tail = std::mem::take(&mut self.connection_mut(slot).tail);
+        if !tail.is_empty() {
             tail.extend_from_slice(bytes);
-            tail
-        });
-        let all: &[u8] = joined.as_deref().map_or(bytes, |joined| joined);
+        }
+        let all = if tail.is_empty() { bytes } else { &tail };
         self.consumed = 0;
         self.tell_open(slot, Happening::Bytes(all));
-        let rest = &all[self.consumed.min(all.len())..];
+        let used = self.consumed.min(all.len());
+        let left = all.len() - used;
         if self.generation_of(slot) != generation || !self.exists(slot) {
             return;
         }
-        if rest.len() > self.limits.message_bytes {
+        if left > self.limits.message_bytes {
             let goodbye =
                 Goodbye::ProtocolError { code: 1009, reason: "the packet is larger than limits.message_bytes".into() };
             self.endings.push((slot, generation, goodbye));
             return;
         }
-        let tail = (!rest.is_empty()).then(|| Box::new(rest.to_vec()));
-        self.connection_mut(slot).codec = Codec::Stream(tail);
+        if left == 0 {
+            return;
+        }
+        if tail.is_empty() {
+            tail.extend_from_slice(&bytes[used..]);
+        } else {
+            tail.drain(..used);
+        }
+        self.connection_mut(slot).tail = tail;
+    }
+
+    /// The session is told again of the bytes that it has left, if there are any.
+    pub(super) fn read_again(&mut self, slot: u32) {
+        let connection = self.slots[slot as usize].connection.as_deref();
+        if connection.is_some_and(|c| c.is_open() && !c.tail.is_empty()) {
+            self.feed_stream(slot, &[]);
+        }
     }
 }

@@ -105,6 +105,8 @@ sections! {
         anonymous_allow: Vec<String> = Vec::new() => Texts(Form::Rule);
         /// Bearer secrets of operators: they may do everything. Default: none.
         admin_keys: Vec<Secret> = Vec::new() => Texts(Form::Secret);
+        /// Lets everybody read `/metrics` without an admin key. Default: false.
+        metrics_open: bool = false => Switch;
         /// Origins of web pages that may connect, such as "https://example.com"; "*" is all.
         /// Default: none but the server's own.
         allowed_origins: Vec<String> = Vec::new() => Texts(Form::WebOrigin);
@@ -165,6 +167,9 @@ sections! {
         /// Clients wait a random time up to this before they come back, in milliseconds.
         /// Default: 5,000.
         reconnect_spread_ms: u64 = 5_000 => Count(0, HOUR_MS);
+        /// How long a stopping server says that it is not ready before it says goodbye, so that load
+        /// balancers notice; in milliseconds. Default: 0.
+        drain_grace_ms: u64 = 0 => Count(0, HOUR_MS);
         /// How long a stopping server waits for connections to leave, in milliseconds.
         /// Default: 10,000.
         drain_timeout_ms: u64 = 10_000 => Count(0, HOUR_MS);
