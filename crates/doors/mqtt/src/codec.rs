@@ -4,6 +4,8 @@
 //! nothing is allocated. What must be refused is refused as early as its bytes show it: flags with
 //! the first byte, the size with the header, before anybody keeps a body.
 
+use DecodeError::Malformed;
+
 /// The first byte of every MQTT connection: CONNECT, without flags.
 pub const CONNECT_BYTE: u8 = 0x10;
 
@@ -55,8 +57,6 @@ pub enum DecodeError {
     #[error("malformed packet: {0}")]
     Malformed(&'static str),
 }
-
-use DecodeError::Malformed;
 
 /// A packet of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

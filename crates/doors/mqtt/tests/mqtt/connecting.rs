@@ -237,6 +237,14 @@ fn websocket_messages_are_pieces_of_a_stream() {
     client.send(&[&wire::PING[..], &wire::PING, &wire::PING].concat());
     let heard: Vec<_> = (0..4).map(|_| client.hear()).collect();
     assert_eq!(heard, [Heard::Connack(0), Heard::Pong, Heard::Pong, Heard::Pong]);
+    // Each piece ends one packet and begins the next, or lies within one.
+    assert_eq!(client.subscribe(&["t"]), [0]);
+    let texts: Vec<_> = (1..40).map(|n| "x".repeat(n)).collect();
+    let bytes: Vec<_> = texts.iter().flat_map(|text| wire::publish("t", text.as_bytes(), false, 0)).collect();
+    bytes.chunks(17).for_each(|piece| client.send(piece));
+    for text in &texts {
+        assert_eq!(client.hear(), message("t", text));
+    }
 }
 
 #[test]

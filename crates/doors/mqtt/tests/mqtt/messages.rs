@@ -7,6 +7,7 @@ use fanfare_testkit::{TestServer, TestServerOptions, eventually};
 use crate::client::{BOTH, Client, Heard, Over, message, retained, server};
 use crate::keys;
 use crate::wire::{self, Hello};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn start() -> TestServer {
     server(TestServerOptions::default())
@@ -249,4 +250,82 @@ fn nobody_hears_anything_before_connack() {
 
 fn gateway_id(text: &str) -> fanfare_door::ConnectionId {
     fanfare_door::ConnectionId::parse(text, "test").unwrap()
+}
+
+/// Runs `work` again and again on threads of their own while `meanwhile` runs.
+fn beside<T>(threads: usize, work: impl Fn() + Sync, meanwhile: impl FnOnce() -> T) -> T {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    work();
+                }
+            });
+        }
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(meanwhile));
+        is_over.store(true, Ordering::Relaxed);
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn many(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{prefix}/{n}")).collect()
+}
+
+#[test]
+fn retained_messages_come_before_newer_ones_whatever_else_is_subscribed() {
+    let server = server(TestServerOptions { shards: 2, ..TestServerOptions::default() });
+    let next = std::sync::atomic::AtomicU64::new(1);
+    let publish = || {
+        let mut publisher = connect(&server, Over::Tcp);
+        for _ in 0..500 {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            publisher.send(&wire::publish("t", number.to_string().as_bytes(), true, 0));
+        }
+        publisher.hears_nothing();
+    };
+    publish();
+    let mut filters = many("x", 300);
+    filters.insert(0, "t".into());
+    let filters: Vec<_> = filters.iter().map(String::as_str).collect();
+    beside(1, publish, || {
+        // On either shard one, so that one of them does not share the publisher's.
+        let mut clients = [connect(&server, Over::Tcp), connect(&server, Over::Tcp)];
+        for round in 0..60 {
+            let client = &mut clients[round % 2];
+            client.send(&wire::unsubscribe(1, &filters));
+            while client.hear() != Heard::Unsuback(1) {}
+            assert_eq!(client.subscribe(&filters).len(), 301);
+            let Heard::Message { payload, is_retained: true, .. } = client.hear() else {
+                panic!("something came before the retained message")
+            };
+            let number = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().parse::<u64>().unwrap();
+            let retained = number(payload);
+            if let Heard::Message { payload, .. } = client.hear() {
+                assert!(number(payload) > retained);
+            }
+        }
+    });
+}
+
+#[test]
+fn subscribing_goes_on_beside_slow_readers() {
+    let server = server(TestServerOptions { shards: 2, ..TestServerOptions::default() });
+    let text = "x".repeat(300_000);
+    let publish_much_to_slow_readers = || {
+        let mut slow: Vec<_> = (0..3).map(|_| connect(&server, Over::Tcp)).collect();
+        slow.iter_mut().for_each(|client| assert_eq!(client.subscribe(&["large"]), [0]));
+        let mut publisher = connect(&server, Over::Tcp);
+        (0..20).for_each(|_| publisher.publish("large", &text));
+        publisher.hears_nothing();
+    };
+    let filters = many("x", 100);
+    let filters: Vec<_> = filters.iter().map(String::as_str).collect();
+    beside(2, publish_much_to_slow_readers, || {
+        let mut clients = [connect(&server, Over::Tcp), connect(&server, Over::Tcp)];
+        for round in 0..200 {
+            assert_eq!(clients[round % 2].subscribe(&filters).len(), 100);
+        }
+    });
 }
