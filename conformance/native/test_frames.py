@@ -420,7 +420,6 @@ def test_bad_request(client, text):
     client.quiet()
 
 
-# An `id` of the wrong kind cannot be repeated; what is no frame at all has none.
 NOT_FRAMES = ["", "null", "[]", "{", '{"id": 7}', '{"type": 1}', '{"type": "ping", "id": -1}', '{"type": "ping", "id": "a"}']
 
 

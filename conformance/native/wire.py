@@ -25,7 +25,7 @@ class Client:
 
     def __init__(self, server, token=None, resume=None, path="/v1/connect", hello=True, **options):
         options = {"compression": None, "max_size": None, "ping_interval": None, "proxy": None, **options}
-        self.socket = connect(server.ws_url + path, **options)
+        self.socket = connect(server.ws_url + path, legacy=True, **options)
         self.waiting = deque()
         self.ids = count(1)
         self.welcome = self.connect(token, resume) if hello else None
