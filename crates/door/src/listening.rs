@@ -272,6 +272,9 @@ impl Listening {
         if !self.end.signs.is_behind.load(Ordering::Acquire) {
             return;
         }
+        // What still waits to be handed out stands below that head as well, and would only fill the
+        // channel anew.
+        self.gateway.streams.hand_out_all();
         self.end.signs.is_behind.swap(false, Ordering::AcqRel);
         let head = self.gateway.core.head(&self.space).map_or(self.seen, |head| head.offset);
         self.read_to = self.seen;
