@@ -58,8 +58,19 @@ impl Core {
         Ok(())
     }
 
-    /// A connection of `member` left the topic, or ended. Others hear of it when the lease is over
-    /// and no connection of the member has come back.
+    /// A connection of `member` says that it leaves the topic. Others hear of it at once, unless
+    /// the member is there with another connection.
+    pub fn withdraw(&self, space: &str, topic: &TopicName, member: &Arc<str>, now: Millis) {
+        let Some(space) = self.spaces.read().get(space).cloned() else { return };
+        let mut state = space.state.lock();
+        state.presence.leave(topic, member, now, 0);
+        while let Some((topic, member)) = state.presence.expire_one(now) {
+            self.announce(&space, &state, &topic, PresenceChange::Leave, member, now);
+        }
+    }
+
+    /// A connection of `member` ended. Others hear of it when the lease is over and no connection
+    /// of the member has come back.
     pub fn exit(&self, space: &str, topic: &TopicName, member: &Arc<str>, now: Millis) {
         let Some(space) = self.spaces.read().get(space).cloned() else { return };
         let lease_ms = space.settings().presence_lease_ms;
