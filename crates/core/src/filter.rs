@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::refusal::Refusal;
 
-/// Longest topic or filter, in bytes. The same bound as MQTT's practical one; doors may allow less.
+/// Longest topic or filter, in bytes. Doors may allow less.
 pub const TOPIC_BYTES_MAX: usize = 1_024;
 
 /// Most levels of a topic or filter. Bounds the depth of matching.
@@ -80,7 +80,7 @@ impl fmt::Debug for TopicName {
 /// A subscription's pattern: an exact topic, or one with wildcards.
 ///
 /// `+` stands for exactly one level, `#` as the last level for the level before it and everything
-/// below (MQTT 5, section 4.7). A filter that begins with a wildcard does not match topics that
+/// below. A filter that begins with a wildcard does not match topics that
 /// begin with `$`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Filter {

@@ -46,7 +46,7 @@ impl Kind {
     }
 }
 
-/// Named values that travel with a message (MQTT 5 user properties, headers). Order is kept and a
+/// Named values that travel with a message (user properties, headers). Order is kept and a
 /// name may repeat.
 pub type Properties = Vec<(Box<str>, Box<str>)>;
 

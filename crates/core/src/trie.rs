@@ -89,7 +89,7 @@ impl<T> Trie<T> {
         removed
     }
 
-    /// Calls `visit` with the value of every filter that matches `topic` (MQTT 5, section 4.7).
+    /// Calls `visit` with the value of every filter that matches `topic`.
     pub fn for_each_match<'a>(&'a self, topic: &str, visit: &mut dyn FnMut(&'a T)) {
         if self.len > 0 {
             self.root.visit(Some(topic), topic.starts_with('$'), visit);
