@@ -97,11 +97,8 @@ for (const [way, url] of Object.entries(ways)) {
     test("MQTT 5 is refused with the right code", TIMEOUT, async (t) => {
       const client = mqtt.connect(url(), options({ protocolVersion: 5 }));
       t.after(() => client.endAsync(true));
-      const connected = new Promise((_, fail) => client.once("connect", () => fail(new Error("it was let in"))));
-      const error = new Promise((done) => client.once("error", done));
-      // The client reads the answer in the words of 3.1.1 as one of MQTT 5 or says so itself.
-      const refused = await Promise.race([error, connected]);
-      assert.ok([1, 132].includes(refused.code) || /version/i.test(refused.message), String(refused));
+      const [error] = await once(client, "error");
+      assert.equal(error.code, 1, String(error));
     });
   });
 }
@@ -121,7 +118,6 @@ test("a wrong token is refused", TIMEOUT, async (t) => {
   for (const url of [`mqtt://127.0.0.1:${guarded.mqttPort}`, `ws://127.0.0.1:${guarded.port}/mqtt`]) {
     const client = mqtt.connect(url, options({ username: "anybody", password: "wrong" }));
     t.after(() => client.endAsync(true));
-    client.on("connect", () => assert.fail("it was let in"));
     const [error] = await once(client, "error");
     assert.equal(error.code, 4, String(error));
   }
