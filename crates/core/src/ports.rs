@@ -58,6 +58,9 @@ pub struct LogBatch {
     /// Messages in ascending order of offset, without gaps towards earlier batches of the space
     /// other than those left by a restart.
     pub messages: Vec<Arc<Message>>,
+    /// Highest offset that was handed out so far, also to messages that are not kept; 0 says
+    /// nothing. Told about twice a second.
+    pub head: Offset,
     /// Offsets that history no longer keeps.
     pub trimmed: Vec<Offset>,
     /// Retained last messages to set, or to clear where `None`.

@@ -47,6 +47,7 @@ impl Space {
                 presence: Presence::default(),
                 keys: RecentKeys::default(),
                 trims_due: Vec::new(),
+                told_head: 0,
             }),
         }
     }
@@ -67,6 +68,8 @@ pub(crate) struct SpaceState {
     pub(crate) keys: RecentKeys,
     /// Offsets trimmed but not yet handed to the log; they go with the next batch.
     pub(crate) trims_due: Vec<Offset>,
+    /// How far the log knows that the numbering has come, beside what it keeps.
+    pub(crate) told_head: Offset,
 }
 
 impl SpaceState {

@@ -81,6 +81,12 @@ async fn answer(request: http::Request<Incoming>, context: HttpContext) -> http:
             "pages from this origin are not let in; see auth.allowed_origins",
         );
     }
+    let host = request.headers().get(http::header::HOST).and_then(|h| h.to_str().ok());
+    if !policy.allows_host(host.or_else(|| request.uri().authority().map(|a| a.as_str()))) {
+        gateway.metrics.limit("host");
+        let message = "without keys only requests to a name of this machine are answered, such as localhost";
+        return error(http::StatusCode::FORBIDDEN, "host", message);
+    }
     if request.headers().contains_key(http::header::UPGRADE) && request.version() == http::Version::HTTP_11 {
         return error(http::StatusCode::BAD_REQUEST, "bad_request", "an upgrade needs a connection of its own");
     }

@@ -95,13 +95,24 @@ impl Policy {
         !self.is_development || is_local(origin)
     }
 
+    /// Whether a request for this `Host` is answered. In development mode only names of this machine
+    /// are, or a stranger's page could reach the server under a name of its own (DNS rebinding):
+    /// browsers send no `Origin` with a page's requests to what they take for its own host.
+    pub fn allows_host(&self, host: Option<&str>) -> bool {
+        !self.is_development || host.is_none_or(is_local_host)
+    }
+
     pub(crate) fn allows_page(&self, head: &Head) -> bool {
-        self.allows_origin(head.header("origin"))
+        self.allows_origin(head.header("origin")) && self.allows_host(head.header("host"))
     }
 }
 
 fn is_local(origin: &str) -> bool {
-    let Some((_, host)) = origin.split_once("://") else { return false };
+    origin.split_once("://").is_some_and(|(_, host)| is_local_host(host))
+}
+
+/// A host, with or without a port, that can only be this machine.
+fn is_local_host(host: &str) -> bool {
     let host = match host.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
         _ => host,

@@ -285,7 +285,7 @@ impl Turn<'_> {
         let presences = &mut self.shard.connection_mut(self.slot).extras().presences;
         let Some(index) = presences.iter().position(|p| *p == known) else { return false };
         presences.swap_remove(index);
-        self.shard.gateway.core.exit(space, topic, &member, now);
+        self.shard.gateway.core.withdraw(space, topic, &member, now);
         true
     }
 

@@ -56,6 +56,7 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     std::thread::sleep(Duration::from_millis(config.limits.drain_grace_ms));
     server.drain(drain_ms);
     post_usage(&gateway, &usage);
+    gateway.core.tell_heads();
     log.flush().context("what was published last could not be written")?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");

@@ -96,9 +96,9 @@ impl Committer {
             match &entry.work {
                 Work::Batch(space, batch) => {
                     self.add_batch(space, batch);
-                    if let Some(last) = batch.messages.last() {
-                        extend(&mut reserving, space, last.offset);
-                    }
+                    let last = batch.messages.last().map_or(0, |message| message.offset).max(batch.head);
+                    space.handed_out(last);
+                    extend(&mut reserving, space, last);
                 }
                 Work::Record(key, value) => {
                     self.push(Room::Records, key.as_slice().into(), value.as_deref().map(Slice::from))

@@ -68,6 +68,19 @@ fn who_stays_away_leaves_when_the_lease_is_over() {
 }
 
 #[test]
+fn who_says_that_it_leaves_is_gone_at_once() {
+    let bench = bench();
+    bench.enter("ann", "", 0);
+    bench.enter("ann", "", 0);
+    assert_eq!(bench.heard(0), [(Join, "ann".into())]);
+    bench.core.withdraw("default", &topic("room"), &"ann".into(), 100);
+    assert_eq!(bench.members(None, 9).0, ["ann"], "with its other connection");
+    bench.core.withdraw("default", &topic("room"), &"ann".into(), 200);
+    assert_eq!(bench.members(None, 9).0, [""; 0]);
+    assert_eq!(bench.heard(200), [(Leave, "ann".into())]);
+}
+
+#[test]
 fn a_member_leaves_with_its_last_connection() {
     let bench = bench();
     (0..3).for_each(|_| bench.enter("ann", "", 0));

@@ -59,6 +59,28 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'d
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+/// What is wrong with a text that is no [`Frame`], and the `id` that it may have all the same.
+pub(crate) fn diagnose(text: &str, error: &serde_json::Error) -> (Option<u64>, String) {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(text) else {
+        return (None, format!("not a frame: {error}"));
+    };
+    let is_right = |name: &str, value: &serde_json::Value| match name {
+        "type" | "topic" | "pattern" | "space" | "since" | "text" | "base64" | "key" | "token" | "action" | "after" => {
+            value.is_string() || (value.is_null() && name != "type")
+        }
+        "id" | "limit" => value.is_u64() || value.is_null(),
+        "presence" | "retain" => value.is_boolean(),
+        "properties" => value.is_object() || value.is_null(),
+        _ => true,
+    };
+    let id = fields.get("id").and_then(serde_json::Value::as_u64);
+    match fields.iter().find(|(name, value)| !is_right(name, value)) {
+        Some((name, _)) => (id, format!("{name}: not of the kind that is expected there")),
+        None if !fields.contains_key("type") => (id, "type is needed".to_owned()),
+        None => (id, format!("not a frame: {error}")),
+    }
+}
+
 /// An earlier subscription inside `connect`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Resume {
@@ -181,5 +203,26 @@ pub(crate) fn since(text: Option<&str>) -> Result<Since, Problem> {
         None => Ok(Since::Now),
         Some("all") => Ok(Since::Beginning),
         Some(text) => text.parse().map(Since::After).map_err(|error| Problem::bad_request(format!("since: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_frame_is_told_by_field_and_with_its_id() {
+        for (text, id, word) in [
+            (r#"{"type":"publish","id":7,"topic":["a"]}"#, Some(7), "topic: "),
+            (r#"{"type":"publish","id":7,"retain":"yes"}"#, Some(7), "retain: "),
+            (r#"{"type":"ping","id":-1}"#, None, "id: "),
+            (r#"{"type":null,"id":1}"#, Some(1), "type: "),
+            (r#"{"id":1}"#, Some(1), "type is needed"),
+            ("[", None, "not a frame: "),
+        ] {
+            let error = serde_json::from_str::<Frame<'_>>(text).unwrap_err();
+            let (found, message) = diagnose(text, &error);
+            assert!(found == id && message.starts_with(word), "{text}: {found:?} {message}");
+        }
     }
 }

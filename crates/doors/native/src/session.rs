@@ -114,7 +114,10 @@ impl NativeSession {
         }
         let frame: Frame<'_> = match serde_json::from_str(text) {
             Ok(frame) => frame,
-            Err(error) => return send_problem(turn, None, &Problem::bad_request(format!("not a frame: {error}"))),
+            Err(error) => {
+                let (id, message) = requests::diagnose(text, &error);
+                return send_problem(turn, id, &Problem::bad_request(message));
+            }
         };
         let id = frame.id;
         if let Err(problem) = self.on_frame(frame, turn) {

@@ -191,3 +191,15 @@ fn a_visitor_of_replay_may_read() {
     .unwrap();
     assert!(log.disk_bytes() > 0);
 }
+
+#[test]
+fn offsets_of_messages_that_are_not_kept_are_not_handed_out_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    let space = enter(&log, "a");
+    let far = 3 << 20;
+    append_and_wait(&log, LogBatch { space: space.name.clone(), head: far, ..LogBatch::default() }).unwrap();
+    append_and_wait(&log, batch(vec![message(&space, far + 1, 9)])).unwrap();
+    log.close().unwrap();
+    assert_eq!(enter(&open(dir.path()).0, "a").next_offset, far + 2);
+}

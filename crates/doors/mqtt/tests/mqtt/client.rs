@@ -90,7 +90,7 @@ impl Client {
 
     fn upgrade(&mut self, subprotocols: &[&str]) -> Option<String> {
         let key = handshake::make_key([7; 16]);
-        let request = handshake::client_request("test", "/mqtt", &key, subprotocols, None, &[]).unwrap();
+        let request = handshake::client_request("localhost", "/mqtt", &key, subprotocols, None, &[]).unwrap();
         self.socket.write_all(request.as_ref()).unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {

@@ -16,7 +16,7 @@ fn streams_and_requests_share_one_connection() {
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
         tokio::spawn(connection);
         let request = |method: &str, path: &str, body: &'static str| {
-            let uri = format!("http://test{path}");
+            let uri = format!("http://localhost{path}");
             Request::builder().method(method).uri(uri).body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap()
         };
         let stream = client.send_request(request("GET", "/v1/sse?topic=t", "")).await.unwrap();

@@ -1,0 +1,78 @@
+//! What time brings: leases run out and messages grow too old.
+
+use super::Core;
+use crate::message::Millis;
+use crate::ports::LogBatch;
+use crate::presence::PresenceChange;
+use crate::settings::SpaceSettings;
+use crate::space::{Space, SpaceState};
+
+/// Steps of 64 messages that a tick may trim of one space: at two ticks a second more than 32,000
+/// a second, so that messages do not outlive their age after a busy time.
+const TRIM_ROUNDS_PER_TICK: usize = 256;
+
+impl Core {
+    /// What time brings: members whose lease is over leave, messages that are too old go. To be
+    /// called about twice a second.
+    pub fn tick(&self, now: Millis) {
+        let spaces: Vec<_> = self.spaces.read().values().cloned().collect();
+        for space in spaces {
+            let settings = space.settings();
+            let mut guard = space.state.lock();
+            let state = &mut *guard;
+            while let Some((topic, member)) = state.presence.expire_one(now) {
+                self.announce(&space, state, &topic, PresenceChange::Leave, member, now);
+            }
+            let oldest_key = now.saturating_sub(settings.idempotency_window_ms);
+            state.keys.forget_before(oldest_key, settings.idempotency_keys_max);
+            drop(guard);
+            // In small steps, so that publishers wait for none of them.
+            let mut rounds = 0..TRIM_ROUNDS_PER_TICK;
+            while rounds.next().is_some() && self.trim_once(&space, &settings, now) {}
+            self.tell_head(&space);
+        }
+    }
+
+    /// Offsets of messages that are not kept must not be handed out again either: the log hears
+    /// how far the numbering has come. To be called once more before the server stops.
+    pub fn tell_heads(&self) {
+        let spaces: Vec<_> = self.spaces.read().values().cloned().collect();
+        spaces.iter().for_each(|space| self.tell_head(space));
+    }
+
+    fn tell_head(&self, space: &Space) {
+        let mut state = space.state.lock();
+        let head = state.head().offset;
+        if state.told_head < head && self.log.is_durable() {
+            let batch = LogBatch { space: space.name.clone(), head, ..LogBatch::default() };
+            if self.log.append(batch).is_ok() {
+                state.told_head = head;
+            }
+        }
+    }
+
+    /// `true` when there may be more to trim.
+    fn trim_once(&self, space: &Space, settings: &SpaceSettings, now: Millis) -> bool {
+        let mut guard = space.state.lock();
+        let state = &mut *guard;
+        let has_log = self.log.is_durable();
+        let has_more = state.history.trim(&settings.history, now, None, has_log, &mut state.trims_due);
+        if has_log {
+            self.hand_trims_to_log(space, state);
+        } else {
+            state.trims_due.clear();
+        }
+        has_more
+    }
+
+    fn hand_trims_to_log(&self, space: &Space, state: &mut SpaceState) {
+        while !state.trims_due.is_empty() {
+            let trimmed = state.take_trims_due();
+            let batch = LogBatch { space: space.name.clone(), trimmed: trimmed.clone(), ..LogBatch::default() };
+            if self.log.append(batch).is_err() {
+                state.trims_due.extend(trimmed);
+                return;
+            }
+        }
+    }
+}
