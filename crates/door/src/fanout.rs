@@ -6,7 +6,7 @@
 //! the end of the turn a thousand writes straight from the arena, and nothing is copied per
 //! subscriber. What only one connection gets (replies, replays) stands in arena 0.
 
-use fanfare_websocket::{Deflater, MessageKind, encode_compressed_message, encode_with};
+use fanfare_websocket::{Deflater, MessageKind, encode_compressed_message, encode_message, encode_with};
 
 use crate::contract::Shape;
 
@@ -180,6 +180,25 @@ impl Fanout {
         let arena = &mut self.arenas[0];
         let start = arena.bytes.len();
         frame(framing, &mut arena.bytes, &mut self.deflater, &mut self.plain, write);
+        self.sent(slot, start, topic);
+    }
+
+    /// Sends one WebSocket message even when `write` appends nothing: then an empty one.
+    pub(crate) fn send_message(&mut self, slot: u32, framing: Framing, write: impl FnOnce(&mut Vec<u8>)) {
+        let arena = &mut self.arenas[0];
+        let start = arena.bytes.len();
+        frame(framing, &mut arena.bytes, &mut self.deflater, &mut self.plain, write);
+        if let Framing::WebSocket(kind) | Framing::Deflated(kind) = framing
+            && arena.bytes.len() == start
+        {
+            encode_message(&mut arena.bytes, kind, b"");
+        }
+        self.sent(slot, start, 0);
+    }
+
+    /// Queues what the first arena holds from `start` on.
+    fn sent(&mut self, slot: u32, start: usize, topic: u64) {
+        let arena = &mut self.arenas[0];
         let range = Range { arena: 0, start: start as u32, end: arena.bytes.len() as u32 };
         if range.start == range.end {
             return;
@@ -431,5 +450,14 @@ mod tests {
         let mut fanout = fanout(&[1]);
         fanout.send(0, Framing::WebSocket(MessageKind::Text), 0, |_| {});
         assert!(!fanout.has_output());
+    }
+
+    #[test]
+    fn a_message_of_a_session_may_be_empty() {
+        let mut fanout = fanout(&[1]);
+        fanout.send_message(0, Framing::WebSocket(MessageKind::Text), |_| {});
+        fanout.send_message(0, Framing::Deflated(MessageKind::Binary), |_| {});
+        fanout.send_message(0, Framing::WebSocket(MessageKind::Binary), |out| out.push(b'a'));
+        assert_eq!(fanout.output(0, &mut Vec::new()), [0x81, 0, 0x82, 0, 0x82, 1, b'a']);
     }
 }

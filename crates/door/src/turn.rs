@@ -92,20 +92,22 @@ impl Turn<'_> {
         &self.shard.gateway
     }
 
-    /// Sends one WebSocket message, or bytes of a stream. Leaves with the turn.
+    /// Sends one WebSocket message, or bytes of a stream, unless `write` appends nothing. Leaves
+    /// with the turn.
     pub fn send(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let framing = self.shard.fanout.key_of(self.slot).framing;
         self.shard.fanout.send(self.slot, framing, 0, write);
     }
 
-    /// Sends one WebSocket message of a kind that differs from what the mount sends otherwise.
+    /// Sends one WebSocket message, which may be empty, of a kind that differs from what the mount
+    /// sends otherwise.
     pub fn send_as(&mut self, kind: MessageKind, write: impl FnOnce(&mut Vec<u8>)) {
         let framing = match self.shard.fanout.key_of(self.slot).framing {
             Framing::Stream => Framing::Stream,
             Framing::WebSocket(_) => Framing::WebSocket(kind),
             Framing::Deflated(_) => Framing::Deflated(kind),
         };
-        self.shard.fanout.send(self.slot, framing, 0, write);
+        self.shard.fanout.send_message(self.slot, framing, write);
     }
 
     /// Chooses how messages are encoded for this connection from now on.
