@@ -103,6 +103,20 @@ class Server:
         except (urllib.error.URLError, OSError):
             return False
 
+    def metric(self, name):
+        """The sum of a metric over its labels."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(re.escape(name) + r"[{ ]", line))
+
+    def subscribed(self, action, count=1, seconds=10):
+        """Does `action`, which starts clients, and returns its answer once `count` of them have subscribed."""
+        before = self.metric("fanfare_operations_total")
+        answer = action()
+        reached = lambda: self.metric("fanfare_operations_total") >= before + count  # noqa: E731
+        wait_until(reached, "the subscriptions", seconds)
+        return answer
+
     def _stop(self, number, seconds):
         if self.process and self.process.poll() is None:
             self.process.send_signal(number)

@@ -49,7 +49,7 @@ fn development_mode_is_open_under_local_names_only() {
     };
     assert_eq!(with_host("localhost:8080").status, 200);
     assert_eq!(with_host("[::1]:8080").status, 200);
-    assert_eq!(with_host("rebound.example:8080").problem(), (403, "denied".into()));
+    assert_eq!(with_host("rebound.example:8080").problem(), (403, "host".into()));
     // Who presents a credential is judged by it.
     assert_eq!(server.get_as(Some("no-key-at-all-0123"), "/admin/v1/info").problem().0, 401);
     let narrow = token("ann", &["publish:default/#"], &[]);

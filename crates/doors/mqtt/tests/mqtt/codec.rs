@@ -97,7 +97,8 @@ proptest! {
     #[test]
     fn flipped_bits_never_panic(bytes in packet()) {
         let mut bytes = bytes;
-        for bit in 0..bytes.len().min(300) * 8 {
+        bytes.truncate(200);
+        for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
             let mut seen = Vec::new();
             prop_assert!(read(&bytes, &mut seen) <= bytes.len());

@@ -133,7 +133,8 @@ fn a_slow_handshake_is_ended() {
     for over in BOTH {
         let began = Instant::now();
         assert_eq!(answer(&server, over, &hello[..5]), [end(over, 1008)]);
-        assert!(began.elapsed() >= Duration::from_millis(300) && began.elapsed() < Duration::from_secs(2));
+        let waited = began.elapsed();
+        assert!(waited >= Duration::from_millis(250) && waited < Duration::from_secs(5), "{waited:?}");
     }
     // Whoever was let in in time stays.
     let mut client = Client::connect(server.address, Over::Tcp, &Hello::default());
@@ -152,7 +153,7 @@ fn a_silent_client_is_given_up_after_one_and_a_half_keep_alives() {
         client.hears_nothing();
         assert_eq!(client.hear(), end(over, 1001));
         let waited = heard_at.elapsed();
-        assert!(waited >= Duration::from_millis(1_500) && waited < Duration::from_millis(2_500), "{waited:?}");
+        assert!(waited >= Duration::from_millis(1_450) && waited < Duration::from_secs(5), "{waited:?}");
     }
 }
 
@@ -214,7 +215,7 @@ fn too_much_before_connack_is_refused() {
     let began = Instant::now();
     let heard = answer(&server, Over::Tcp, &[Hello::with_token(&token).bytes(), flood].concat());
     assert_eq!(heard, [Heard::End(None)]);
-    assert!(began.elapsed() < Duration::from_secs(2));
+    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

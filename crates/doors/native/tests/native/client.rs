@@ -72,7 +72,7 @@ impl Request {
     }
 
     fn head(&self) -> String {
-        let mut text = format!("{} {} HTTP/1.1\r\nHost: test\r\n", self.method, self.path);
+        let mut text = format!("{} {} HTTP/1.1\r\nHost: localhost\r\n", self.method, self.path);
         if self.method == "POST" {
             text += &format!("Content-Length: {}\r\n", self.body.len());
         }

@@ -44,7 +44,7 @@ fn over_websocket(server: &fanfare_testkit::TestServer, since: &str) -> Vec<Stri
     use std::io::{Read, Write};
     let mut socket = std::net::TcpStream::connect(server.address).unwrap();
     socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
-    let upgrade = "GET /v1/connect HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    let upgrade = "GET /v1/connect HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     socket.write_all(upgrade.as_bytes()).unwrap();
     let mut head = Vec::new();
