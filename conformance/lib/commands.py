@@ -3,7 +3,7 @@
 import subprocess
 from contextlib import contextmanager
 
-from fanfare import binary
+from fanfare import binary, wait_until
 
 
 def run(*command, input=None, seconds=20):
@@ -40,12 +40,16 @@ def fanfare_sub(server, pattern, count, *args):
     return running(binary(), "sub", pattern, "--count", count, "--url", server.url, *args)
 
 
-def mosquitto_pub(server, topic, payload, *args, port=None):
-    return run("mosquitto_pub", "-h", "127.0.0.1", "-p", port or server.mqtt_port, "-t", topic, "-s", *args, input=payload)
-
-
-def mosquitto_pub_empty(server, topic, *args):
-    return run("mosquitto_pub", "-h", "127.0.0.1", "-p", server.mqtt_port, "-t", topic, "-n", *args)
+def mosquitto_pub(server, topic, payload, *args, port=None, is_counted=True):
+    """Publishes and waits until the server has counted it: nobody acknowledges quality of service 0. Not so what is
+    refused, or where metrics are not open."""
+    how, given = (["-s"], payload) if payload else (["-n"], None)
+    command = ["mosquitto_pub", "-h", "127.0.0.1", "-p", port or server.mqtt_port, "-t", topic, *how, *args]
+    if not is_counted:
+        return run(*command, input=given)
+    before = server.metric("fanfare_messages_in_total")
+    run(*command, input=given)
+    return wait_until(lambda: server.metric("fanfare_messages_in_total") > before, "the publish")
 
 
 def mosquitto_sub(server, pattern, count, *args, port=None):
