@@ -192,7 +192,7 @@ def test_deny_wins_over_allow(server):
         # A pattern would reach what is denied.
         assert refusal(client.subscribe, pattern="rooms/#")["code"] == "denied"
         assert refusal(client.subscribe, pattern="#")["code"] == "denied"
-        client.subscribe(pattern="rooms/+/public")
+        client.subscribe(pattern="rooms/public/#")
 
 
 def test_a_subject_in_a_rule(server):
@@ -384,7 +384,7 @@ def test_pages_of_its_own_are_let_in():
 
 @pytest.mark.parametrize("log", ["text", "json"])
 def test_secrets_are_in_no_log(log):
-    config = CONFIG + f'[log]\nlevel = "trace"\nformat = "{log}"\n'
+    config = CONFIG + f'[log]\nlevel = "debug"\nformat = "{log}"\n'
     with Server(config=config) as server:
         made = token("ann", ["*:default/#"], jti="t1")
         broken = sign(GOOD, OTHER_SECRET)
@@ -405,6 +405,6 @@ def test_secrets_are_in_no_log(log):
         server.terminate()
         text = server.log()
         wait_until(lambda: "stopped" in server.log(), "the last line")
-        assert "revoke" in text
+        assert "revoking" in text
         for secret in (SECRET, ADMIN_KEY, ticket, made, broken, made.split(".")[1], made.split(".")[2]):
             assert secret not in text

@@ -73,7 +73,9 @@ async fn answer(request: http::Request<Incoming>, context: HttpContext) -> http:
     let gateway = context.gateway.clone();
     let origin = request.headers().get(http::header::ORIGIN).and_then(|o| o.to_str().ok()).map(str::to_owned);
     let policy = gateway.policy();
-    if origin.is_some() && !policy.allows_origin(origin.as_deref()) {
+    let host = request.headers().get(http::header::HOST).and_then(|h| h.to_str().ok());
+    let host = host.or_else(|| request.uri().authority().map(|a| a.as_str()));
+    if !policy.allows_origin(origin.as_deref(), host) {
         gateway.metrics.limit("origin");
         return error(
             http::StatusCode::FORBIDDEN,
@@ -81,8 +83,7 @@ async fn answer(request: http::Request<Incoming>, context: HttpContext) -> http:
             "pages from this origin are not let in; see auth.allowed_origins",
         );
     }
-    let host = request.headers().get(http::header::HOST).and_then(|h| h.to_str().ok());
-    if !policy.allows_host(host.or_else(|| request.uri().authority().map(|a| a.as_str()))) {
+    if !policy.allows_host(host) {
         gateway.metrics.limit("host");
         let message = "without keys only requests to a name of this machine are answered, such as localhost";
         return error(http::StatusCode::FORBIDDEN, "host", message);

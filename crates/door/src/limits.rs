@@ -85,14 +85,18 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Whether a request from this page is let in. Requests without an `Origin` do not come from
-    /// a page.
-    pub fn allows_origin(&self, origin: Option<&str>) -> bool {
+    /// Whether a request from this page is let in: one of the server's own, which the request's
+    /// `Host` tells, or one that is configured. Requests without an `Origin` do not come from a page.
+    pub fn allows_origin(&self, origin: Option<&str>, host: Option<&str>) -> bool {
         let Some(origin) = origin else { return true };
-        if !self.allowed_origins.is_empty() {
-            return self.allowed_origins.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
-        }
-        !self.is_development || is_local(origin)
+        let is_own = || {
+            let page = origin.split_once("://").map(|(_, host)| host);
+            page.zip(host).is_some_and(|(page, host)| page.eq_ignore_ascii_case(host)) && self.allows_host(host)
+        };
+        let is_allowed = |allowed: &String| allowed == "*" || allowed.eq_ignore_ascii_case(origin);
+        self.allowed_origins.iter().any(is_allowed)
+            || (self.allowed_origins.is_empty() && self.is_development && is_local(origin))
+            || is_own()
     }
 
     /// Whether a request for this `Host` is answered. In development mode only names of this machine
@@ -103,7 +107,10 @@ impl Policy {
     }
 
     pub(crate) fn allows_page(&self, head: &Head) -> bool {
-        self.allows_origin(head.header("origin")) && self.allows_host(head.header("host"))
+        {
+            let host = head.header("host");
+            self.allows_origin(head.header("origin"), host) && self.allows_host(host)
+        }
     }
 }
 
@@ -139,15 +146,27 @@ mod tests {
             ("http://localhost.evil.example:80", false),
             ("null", false),
         ] {
-            assert_eq!(policy.allows_origin(Some(origin)), expected, "{origin}");
+            assert_eq!(policy.allows_origin(Some(origin), None), expected, "{origin}");
         }
-        assert!(policy.allows_origin(None));
+        assert!(policy.allows_origin(None, None));
     }
 
     #[test]
     fn configured_origins_are_the_only_ones() {
         let policy = Policy { allowed_origins: vec!["https://app.example".into()], ..Policy::default() };
-        assert!(policy.allows_origin(Some("https://APP.example")));
-        assert!(!policy.allows_origin(Some("http://localhost")));
+        assert!(policy.allows_origin(Some("https://APP.example"), None));
+        assert!(!policy.allows_origin(Some("http://localhost"), None));
+    }
+
+    #[test]
+    fn the_own_origin_is_always_one_and_others_are_not_by_default() {
+        let app = Policy { allowed_origins: vec!["https://app.example".into()], ..Policy::default() };
+        for policy in [Policy::default(), app] {
+            let allows = |origin, host| policy.allows_origin(Some(origin), Some(host));
+            assert!(allows("https://fan.example", "fan.example") && allows("http://Fan.example:80", "fan.example:80"));
+            assert!(!allows("https://evil.example", "fan.example") && !allows("null", "null"));
+        }
+        let development = Policy { is_development: true, ..Policy::default() };
+        assert!(!development.allows_origin(Some("http://evil.example"), Some("evil.example")), "DNS rebinding");
     }
 }
