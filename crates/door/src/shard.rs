@@ -213,16 +213,12 @@ impl Shard {
             let began = self.turns.is_multiple_of(TIMED_TURNS).then(Instant::now);
             self.turns += 1;
             for event in events.iter().filter(|event| event.token() != WAKER) {
-                self.on_event(
-                    event.token().0 as u32,
-                    event.is_readable() || event.is_read_closed(),
-                    event.is_writable(),
-                );
+                self.on_event(event.token().0 as u32, event);
                 self.flush_if_much();
             }
             std::mem::swap(&mut ready, &mut self.ready);
             for slot in ready.drain(..) {
-                self.on_event(slot, true, false);
+                self.on_readable(slot, false);
                 self.flush_if_much();
             }
             self.hand_out(DELIVERIES_PER_TURN);

@@ -292,6 +292,10 @@ impl Shard {
         if let Some(at) = principal.expires_at {
             self.add_due(slot, at, DueWhat::Expiry);
         }
+        // It may have been revoked while its keys were fetched.
+        if self.gateway.gate.revocations().is_revoked(&principal, self.now) {
+            self.endings.push((slot, self.generation_of(slot), Goodbye::Revoked));
+        }
         let connection = self.connection_mut(slot);
         connection.principal = principal.clone();
         let refused = connection.subscriptions.iter().filter(|s| {

@@ -4,17 +4,20 @@ use std::io;
 
 use fanfare_websocket::{Decoder, Incoming, Limits, MessageKind, Role};
 
+use mio::event::Event;
+
 use super::{READ_BYTES, Shard};
 use crate::connection::{Codec, Phase};
 use crate::contract::{Goodbye, Happening};
+use crate::link::Link;
 
 impl Shard {
-    pub(super) fn on_event(&mut self, slot: u32, is_readable: bool, is_writable: bool) {
-        if is_writable && self.exists(slot) {
+    pub(super) fn on_event(&mut self, slot: u32, event: &Event) {
+        if event.is_writable() && self.exists(slot) {
             self.on_writable(slot);
         }
-        if is_readable && self.exists(slot) {
-            self.on_readable(slot);
+        if event.is_readable() || event.is_read_closed() {
+            self.on_readable(slot, event.is_read_closed());
         }
     }
 
@@ -24,10 +27,14 @@ impl Shard {
 
     /// Reads once. A full buffer means that there is more, which waits for the next turn so that
     /// one busy connection does not hold up the others.
-    fn on_readable(&mut self, slot: u32) {
+    pub(super) fn on_readable(&mut self, slot: u32, is_ending: bool) {
+        if !self.exists(slot) {
+            return;
+        }
         let mut buffer = std::mem::take(&mut self.buffer);
         let now = self.now;
         let connection = self.connection_mut(slot);
+        connection.is_read_closed |= is_ending;
         match connection.link.read(&mut buffer) {
             Ok(0) => {
                 connection.is_read_closed = true;
@@ -38,9 +45,11 @@ impl Shard {
             Ok(count) => {
                 connection.heard_at = now;
                 connection.is_pinged = false;
-                // Edge-triggered: TLS may hold more than one read gives, plain sockets tell by a
-                // full buffer. An end of stream behind the data is seen by reading again.
-                self.ready.push(slot);
+                // Edge-triggered: there is more behind a full buffer, behind what TLS has decrypted,
+                // and when the peer has ended.
+                if connection.is_read_closed || count == buffer.len() || matches!(connection.link, Link::Tls(_)) {
+                    self.ready.push(slot);
+                }
                 self.feed(slot, &mut buffer[..count]);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
