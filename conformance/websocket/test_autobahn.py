@@ -45,7 +45,7 @@ def cases_take_plain_answers():
 
 @contextmanager
 def echo(*args):
-    binary = str(Path(os.environ["FANFARE_ECHO"]).resolve())
+    binary = str(Path(os.environ["ECHO_SERVER"]).resolve())
     process = subprocess.Popen([binary, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield process.stdout.readline().strip()

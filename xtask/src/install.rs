@@ -78,7 +78,7 @@ fn environment(repository: &Repository) -> Result<Vec<(&'static str, OsString)>>
     path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     Ok(vec![
         ("FANFARE", release.join("fanfare").into()),
-        ("FANFARE_ECHO", release.join("examples/echo").into()),
+        ("ECHO_SERVER", release.join("examples/echo").into()),
         ("PATH", std::env::join_paths(path)?),
         ("PYTHONUNBUFFERED", "1".into()),
     ])

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Flag, LogFormat, Secret, Sources};
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed while working, 2 wrong usage, wrong \
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed while working or mistakes found by `check`, 2 wrong usage, wrong \
 configuration or a port that is taken.";
 
 /// A self-hosted real-time gateway.

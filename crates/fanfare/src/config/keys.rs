@@ -132,8 +132,8 @@ sections! {
     Limits {
         /// Connections from one address at once; 0 is no bound. Default: 10,000.
         connections_per_address: usize = 10_000 => Count(0, COUNT_MAX);
-        /// Handshakes in a second, all addresses together; those beyond it are told to come back later
-        /// (503 with `Retry-After`).
+        /// WebSocket handshakes and MQTT connections in a second, all addresses together; those beyond it
+        /// are told to come back later (503 with `Retry-After`). Plain HTTP requests are not counted.
         /// 0 is no bound. Default: 5,000.
         handshakes_per_second: u32 = 5_000 => Count(0, 1_000_000);
         /// From accepting a connection until it has said who it is, in milliseconds.
