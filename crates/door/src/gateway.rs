@@ -221,7 +221,7 @@ impl Gateway {
         });
         let published = published?;
         if published.awaits_commit {
-            self.await_commit(rx).await?;
+            self.await_commit(rx, &space, door).await?;
         }
         Ok(published)
     }
@@ -248,15 +248,21 @@ impl Gateway {
         }
         let published = published?;
         if published.iter().any(|p| p.awaits_commit) {
-            self.await_commit(rx).await?;
+            let space = sizes.first().map_or(&self.default_space, |(space, _)| space);
+            self.await_commit(rx, space, door).await?;
         }
         Ok(published)
     }
 
-    async fn await_commit(&self, rx: oneshot::Receiver<Result<(), fanfare_core::LogError>>) -> Result<(), Refusal> {
+    async fn await_commit(
+        &self,
+        rx: oneshot::Receiver<Result<(), fanfare_core::LogError>>,
+        space: &Arc<str>,
+        door: &'static str,
+    ) -> Result<(), Refusal> {
         let began = std::time::Instant::now();
         let committed = rx.await.map_err(|_| Refusal::ShuttingDown)?;
-        self.metrics.observe_commit(began.elapsed().as_secs_f64());
+        self.metrics.observe_commit(space, door, began.elapsed().as_secs_f64());
         Ok(committed?)
     }
 

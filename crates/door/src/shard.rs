@@ -46,6 +46,8 @@ const FLUSH_BYTES: usize = 512 << 10;
 const READ_BYTES: usize = 64 << 10;
 /// How often counts are posted where others can read them.
 const POST_MS: u64 = 200;
+/// The latency of one message in this many is measured.
+const SAMPLED_DELIVERIES: u64 = 64;
 /// One turn in this many is timed for the metrics.
 const TIMED_TURNS: u64 = 64;
 
@@ -67,6 +69,9 @@ pub(crate) struct Shard {
     desk: MeterDesk,
     posted_at: Millis,
     turns: u64,
+    /// Messages handed out so far, and those of them whose latency this turn's end will tell.
+    deliveries: u64,
+    samples: Vec<(Arc<str>, &'static str, Millis)>,
     buffer: Vec<u8>,
     scratch: Vec<u8>,
     /// Connections whose last read filled the buffer: there is more.
@@ -178,6 +183,8 @@ impl Shard {
             desk,
             posted_at: now,
             turns: 0,
+            deliveries: 0,
+            samples: Vec::new(),
             buffer: vec![0; READ_BYTES],
             scratch: Vec::new(),
             ready: Vec::new(),
@@ -235,6 +242,7 @@ impl Shard {
             self.flush();
             self.destroy_finished();
             self.post_counts(false);
+            self.tell_latencies();
             if let Some(began) = began {
                 self.gateway.metrics.observe_turn(began.elapsed().as_secs_f64());
             }
@@ -319,13 +327,16 @@ impl Shard {
         }
         let (principal, door) = (connection.principal.clone(), connection.door);
         let (space, bytes) = (publication.space.clone(), publication.payload.len());
+        let name = self.gateway.doors[door as usize].name();
         let done = ticket.map(|ticket| {
             let (inbox, connection) = (self.inbox.clone(), self.id_of(slot));
-            let answer =
-                move |result| inbox.command(Command::Answer { connection, ticket, reply: Reply::Committed(result) });
+            let (metrics, space, began) = (self.gateway.metrics.clone(), space.clone(), Instant::now());
+            let answer = move |result| {
+                metrics.observe_commit(&space, name, began.elapsed().as_secs_f64());
+                inbox.command(Command::Answer { connection, ticket, reply: Reply::Committed(result) });
+            };
             Box::new(answer) as fanfare_core::Done
         });
-        let name = self.gateway.doors[door as usize].name();
         let published = self.gateway.core.publish(&principal, publication, Some(self.id), now, done);
         match &published {
             Ok(_) => self.meter.row(&space, name).published(bytes),
@@ -341,7 +352,7 @@ impl Shard {
     /// Hands a message to every subscriber of this shard: encoded once per shape, queued once per
     /// connection.
     fn fan_out(&mut self, message: &Arc<Message>) {
-        let Self { roster, fanout, gateway, tracked, meter, owed, .. } = self;
+        let Self { roster, fanout, gateway, tracked, meter, owed, deliveries, samples, .. } = self;
         let doors = &gateway.doors;
         let owed_to = if owed.replays > 0 { owed.slot } else { u32::MAX };
         let topic = topic_hash(&message.topic);
@@ -361,8 +372,14 @@ impl Shard {
                 }
             }
         });
+        let is_sampled = deliveries.is_multiple_of(SAMPLED_DELIVERIES);
+        *deliveries += 1;
         for (door, copies, _) in fanout.delivered() {
-            meter.row(&message.space, doors[door as usize].name()).delivered(message.payload.len(), copies);
+            let door = doors[door as usize].name();
+            meter.row(&message.space, door).delivered(message.payload.len(), copies);
+            if is_sampled {
+                samples.push((message.space.clone(), door, message.time));
+            }
         }
         self.flush_if_much();
     }
@@ -560,6 +577,14 @@ impl Shard {
         if is_last || self.meter.is_changed() && self.now >= self.posted_at + POST_MS {
             self.posted_at = self.now;
             self.desk.post(&self.meter);
+        }
+    }
+
+    /// From a publish to the end of the turn that wrote it to its receivers.
+    fn tell_latencies(&mut self) {
+        for (space, door, time) in self.samples.drain(..) {
+            let passed_ms = self.gateway.clock.now().saturating_sub(time);
+            self.gateway.metrics.observe_delivery(&space, door, passed_ms as f64 / 1_000.0);
         }
     }
 

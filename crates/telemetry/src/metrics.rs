@@ -70,8 +70,8 @@ impl Metrics {
     }
 
     /// From a publish to its commit on disk.
-    pub fn observe_commit(&self, seconds: f64) {
-        self.figures.commits.observe(seconds);
+    pub fn observe_commit(&self, space: &Arc<str>, door: &'static str, seconds: f64) {
+        self.figures.observe(&self.figures.commits, space, door, seconds);
     }
 
     /// One turn of a shard's event loop.
@@ -85,8 +85,8 @@ impl Metrics {
     }
 
     /// From a publish to the write towards a receiver. Shards feed samples, not every delivery.
-    pub fn observe_delivery(&self, door: &'static str, seconds: f64) {
-        self.figures.deliveries.with([door], |deliveries| deliveries.observe(seconds));
+    pub fn observe_delivery(&self, space: &Arc<str>, door: &'static str, seconds: f64) {
+        self.figures.observe(&self.figures.deliveries, space, door, seconds);
     }
 
     /// A limit was reached, by its name in the configuration.
@@ -111,10 +111,10 @@ struct Figures {
     book: MeterBook,
     shown: Mutex<BTreeSet<Arc<str>>>,
     observers: RwLock<Vec<Observer>>,
-    commits: Durations,
+    commits: BySpace,
     turns: Durations,
     handshakes: Labelled<1, Durations>,
-    deliveries: Labelled<1, Durations>,
+    deliveries: BySpace,
     limits: Labelled<1, AtomicU64>,
     refusals: Labelled<2, AtomicU64>,
 }
@@ -124,6 +124,9 @@ impl Debug for Figures {
         f.debug_struct("Figures").field("book", &self.book).finish_non_exhaustive()
     }
 }
+
+/// Durations by space, as it is shown, and door.
+type BySpace = RwLock<BTreeMap<(Arc<str>, &'static str), Durations>>;
 
 /// One value per set of label values. These are names in our own code, so there is a bound.
 struct Labelled<const N: usize, T>(RwLock<BTreeMap<[&'static str; N], T>>);
@@ -162,12 +165,17 @@ impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_book(&mut encoder)?;
         self.encode_gauges(&mut encoder)?;
-        encode_durations(&mut encoder, "commit_seconds", "From a publish to its commit on disk", &self.commits)?;
+        encode_durations_by_space(
+            &mut encoder,
+            "commit_seconds",
+            "From a publish to its commit on disk",
+            &self.commits,
+        )?;
         encode_durations(&mut encoder, "turn_seconds", "One turn of a shard's event loop", &self.turns)?;
         let help = "From the accepted socket to a session that is up";
         encode_durations_by_door(&mut encoder, "handshake_seconds", help, &self.handshakes)?;
         let help = "From a publish to the write towards a receiver, sampled";
-        encode_durations_by_door(&mut encoder, "delivery_seconds", help, &self.deliveries)?;
+        encode_durations_by_space(&mut encoder, "delivery_seconds", help, &self.deliveries)?;
         encode_counters(&mut encoder, "limit_reached", "Limits that were reached", ["limit"], &self.limits)?;
         encode_counters(&mut encoder, "refusals", "Refusals by code", ["door", "code"], &self.refusals)
     }
@@ -217,6 +225,14 @@ impl Figures {
             family.encode_family(&labels)?.encode_gauge(&gauge(*bytes))?;
         }
         Ok(())
+    }
+
+    fn observe(&self, durations: &BySpace, space: &Arc<str>, door: &'static str, seconds: f64) {
+        let key = (self.shown(space), door);
+        if let Some(durations) = durations.read().get(&key) {
+            return durations.observe(seconds);
+        }
+        durations.write().entry(key).or_default().observe(seconds);
     }
 
     /// The name a space is shown under.
@@ -278,6 +294,20 @@ fn encode_durations_by_door(
     Ok(())
 }
 
+fn encode_durations_by_space(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    durations: &BySpace,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    for ((space, door), durations) in durations.read().iter() {
+        let labels: Labels<'_> = &[("space", space), ("door", door)];
+        write_durations(&mut family.encode_family(&labels)?, durations)?;
+    }
+    Ok(())
+}
+
 fn write_durations(encoder: &mut MetricEncoder<'_>, durations: &Durations) -> fmt::Result {
     let read = durations.read();
     encoder.encode_histogram::<NoLabelSet>(read.sum, read.count, &read.buckets, None)
@@ -330,23 +360,23 @@ mod tests {
     #[test]
     fn durations_limits_and_refusals_are_shown_by_their_labels() {
         let metrics = Metrics::new(MeterBook::new());
-        metrics.observe_commit(0.003);
+        metrics.observe_commit(&"chat".into(), "native", 0.003);
         metrics.observe_turn(0.000_03);
         metrics.observe_handshake("mqtt", 0.2);
-        metrics.observe_delivery("native", 0.000_15);
+        metrics.observe_delivery(&"chat".into(), "native", 0.000_15);
         metrics.limit("connections");
         metrics.limit("connections");
         metrics.refusal("mqtt", "denied");
         assert_shows(
             &metrics.render(),
             &[
-                r#"fanfare_commit_seconds_bucket{le="0.002"} 0"#,
-                r#"fanfare_commit_seconds_bucket{le="0.005"} 1"#,
-                r#"fanfare_commit_seconds_bucket{le="+Inf"} 1"#,
-                "fanfare_commit_seconds_sum 0.003",
+                r#"fanfare_commit_seconds_bucket{le="0.002",space="chat",door="native"} 0"#,
+                r#"fanfare_commit_seconds_bucket{le="0.005",space="chat",door="native"} 1"#,
+                r#"fanfare_commit_seconds_bucket{le="+Inf",space="chat",door="native"} 1"#,
+                r#"fanfare_commit_seconds_sum{space="chat",door="native"} 0.003"#,
                 r#"fanfare_turn_seconds_bucket{le="0.00005"} 1"#,
                 r#"fanfare_handshake_seconds_count{door="mqtt"} 1"#,
-                r#"fanfare_delivery_seconds_bucket{le="0.0002",door="native"} 1"#,
+                r#"fanfare_delivery_seconds_bucket{le="0.0002",space="chat",door="native"} 1"#,
                 r#"fanfare_limit_reached_total{limit="connections"} 2"#,
                 r#"fanfare_refusals_total{door="mqtt",code="denied"} 1"#,
             ],
