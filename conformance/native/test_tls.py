@@ -31,7 +31,9 @@ def pki(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(pki):
-    with Server(config=f'[tls]\ncert = "{pki}/cert.pem"\nkey = "{pki}/key.pem"\n') as server:
+    tls = f'[tls]\ncert = "{pki}/cert.pem"\nkey = "{pki}/key.pem"\n'
+    # Room for what a client that only writes for a while is owed.
+    with Server(config=tls + "[limits]\noutbox_bytes = 16_777_216\n") as server:
         yield server
 
 
