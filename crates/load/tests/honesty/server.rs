@@ -67,12 +67,15 @@ fn converse(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
         return stream.write_all(refusal.as_bytes()).ok();
     }
     let response = handshake::server_response(&handshake::accept_key(key), None, None, &[]).ok()?;
-    stream.write_all(&response).ok()?;
-    let mut ping = Vec::new();
-    encode_ping(&mut ping, b"there?");
-    stream.write_all(&ping).ok()?;
+    let mut greeting = response;
+    encode_ping(&mut greeting, b"there?");
     if dialect == DialectName::Bun && !path.ends_with("?publisher") {
-        state.lock().subscribers.push((path.clone(), stream.try_clone().ok()?));
+        // Nobody publishes between the answer and the subscription that it promises.
+        let mut state = state.lock();
+        stream.write_all(&greeting).ok()?;
+        state.subscribers.push((path.clone(), stream.try_clone().ok()?));
+    } else {
+        stream.write_all(&greeting).ok()?;
     }
     let limits = Limits { frame_bytes_max: 1 << 20, message_bytes_max: 1 << 20 };
     let mut decoder = Decoder::new(Role::Server);
@@ -118,8 +121,10 @@ fn native(state: &Mutex<State>, stream: &mut TcpStream, text: &[u8]) -> Option<(
         }
         "subscribe" => {
             assert_eq!(frame["space"], "arena");
+            // Nobody publishes between the answer and the subscription that it promises.
+            let mut state = state.lock();
             say(stream, json!({"type": "subscribed", "id": frame["id"], "topic": topic, "position": "a-0"}))?;
-            state.lock().subscribers.push((topic.to_owned(), stream.try_clone().ok()?));
+            state.subscribers.push((topic.to_owned(), stream.try_clone().ok()?));
             Some(())
         }
         "publish" => {
