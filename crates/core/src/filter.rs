@@ -44,11 +44,6 @@ impl TopicName {
         }
         Ok(())
     }
-
-    /// The shared text.
-    pub fn as_arc(&self) -> &Arc<str> {
-        &self.0
-    }
 }
 
 impl Deref for TopicName {
@@ -139,11 +134,6 @@ impl Filter {
 
     /// The text it was made from.
     pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// The shared text.
-    pub fn as_arc(&self) -> &Arc<str> {
         &self.text
     }
 

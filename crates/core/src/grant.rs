@@ -97,10 +97,8 @@ impl Rule {
         let action = match action {
             "*" => None,
             name => Some(
-                Action::ALL
-                    .into_iter()
-                    .find(|a| a.name() == name)
-                    .ok_or_else(|| GrantError::UnknownAction { rule: text.to_owned(), action: name.to_owned() })?,
+                name.parse()
+                    .map_err(|()| GrantError::UnknownAction { rule: text.to_owned(), action: name.to_owned() })?,
             ),
         };
         let topic = Pattern::parse(topic, subject, true).ok_or_else(|| GrantError::Hash(text.to_owned()))?;

@@ -81,7 +81,7 @@ pub(crate) struct Shard {
     /// Connections to end before the turn does.
     pub(crate) endings: Vec<(u32, u32, Goodbye)>,
     /// Pending upgrades that a door has decided; a response refuses.
-    pub(crate) decided: Vec<(u32, Option<Vec<u8>>)>,
+    pub(crate) decided: Vec<(u32, u32, Option<Vec<u8>>)>,
     tracked: Vec<(Subscriber, Arc<Message>)>,
     /// Subscriptions that a narrower grant ends.
     pub(crate) ended_subscriptions: Vec<(u32, u32, u16)>,
@@ -275,8 +275,10 @@ impl Shard {
                 let happening = Happening::Delivery { subscription: subscriber.subscription, message };
                 self.tell_open(subscriber.connection, happening);
             }
-            for (slot, decision) in std::mem::take(&mut self.decided) {
-                self.conclude_upgrade(slot, decision);
+            for (slot, generation, decision) in std::mem::take(&mut self.decided) {
+                if self.generation_of(slot) == generation {
+                    self.conclude_upgrade(slot, decision);
+                }
             }
             for (slot, generation) in std::mem::take(&mut self.rereads) {
                 if self.generation_of(slot) == generation {

@@ -132,12 +132,13 @@ impl Turn<'_> {
 
     /// Accepts an upgrade that was left pending.
     pub fn accept(&mut self) {
-        self.shard.decided.push((self.slot, None));
+        self.shard.decided.push((self.slot, self.shard.generation_of(self.slot), None));
     }
 
     /// Refuses an upgrade that was left pending.
     pub fn refuse(&mut self, status: u16, headers: &[(&'static str, String)], body: &[u8]) {
-        self.shard.decided.push((self.slot, Some(crate::greeting::response(status, headers, body))));
+        let response = crate::greeting::response(status, headers, body);
+        self.shard.decided.push((self.slot, self.shard.generation_of(self.slot), Some(response)));
     }
 
     /// The connection speaks for somebody else from now on. Subscriptions that the new grant does
