@@ -6,9 +6,10 @@ use super::Finding;
 use crate::repository::{Package, Repository};
 
 /// Rooms that know the core and nothing else of ours.
-const BESIDE_THE_CORE: [&str; 3] = ["fanfare-identity", "fanfare-store", "fanfare-telemetry"];
+const BESIDE_THE_CORE: [&str; 4] = ["fanfare-identity", "fanfare-policy", "fanfare-store", "fanfare-telemetry"];
 /// Rooms that know nothing of ours.
-const LEAVES: [&str; 2] = ["fanfare-core", "fanfare-websocket"];
+const LEAVES: [&str; 6] =
+    ["fanfare-aws", "fanfare-core", "fanfare-events", "fanfare-iot", "fanfare-mqtt-codec", "fanfare-websocket"];
 
 /// A package of the workspace, as far as arrows go.
 struct Room<'a> {

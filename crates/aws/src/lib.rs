@@ -1,0 +1,1 @@
+//! What callers of AWS services sign and expect: Signature Version 4, credentials, error shapes.

@@ -1,0 +1,1 @@
+//! AWS IoT without a network: the rules' SQL and device shadows.

@@ -1,0 +1,1 @@
+//! Policy documents of AWS IoT and IAM, compiled to grants.
