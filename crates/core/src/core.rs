@@ -39,6 +39,8 @@ pub struct Published {
     pub position: Position,
     /// The key was seen before; nothing was published now.
     pub is_duplicate: bool,
+    /// Somebody subscribes to it now, or a durable session that is away does. A batch does not look.
+    pub has_receivers: bool,
     /// The publishing shard has subscribers and hands this to them at once. Absent when it has
     /// none, or when earlier messages wait in its inbox and this one was queued behind them.
     pub deliver_here: Option<Arc<Message>>,
@@ -130,9 +132,10 @@ impl Core {
         let epoch = recovered.epoch;
         let space = Space::new(recovered, self.settings_for(name));
         let settings = space.settings();
-        // A topic's count may have been lowered; age and bytes are for the first tick.
-        let limits =
-            HistorySettings { age_ms: u64::MAX, bytes: u64::MAX, topics: usize::MAX, ..settings.history.clone() };
+        // A topic's count may have been lowered; age and bytes are for the first tick. Which topics
+        // durable sessions want is not known yet: what may be theirs stays until the next publish.
+        let limits = settings.history.for_topic(true);
+        let limits = HistorySettings { age_ms: u64::MAX, bytes: u64::MAX, topics: usize::MAX, ..limits };
         let mut guard = space.state.lock();
         let state = &mut *guard;
         self.log.replay(name, &mut |mut message, is_retained| {

@@ -4,7 +4,10 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use hashbrown::HashSet;
+
 use crate::refusal::Refusal;
+use crate::trie::Trie;
 
 /// Longest topic or filter, in bytes. Doors may allow less.
 pub const TOPIC_BYTES_MAX: usize = 1_024;
@@ -169,6 +172,48 @@ impl fmt::Debug for Filter {
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// Several filters that are asked together: does any of them match?
+#[derive(Debug, Default)]
+pub struct FilterSet {
+    topics: HashSet<TopicName, foldhash::fast::RandomState>,
+    patterns: Trie<()>,
+}
+
+impl FilterSet {
+    /// Whether any of its filters matches.
+    pub fn matches(&self, topic: &str) -> bool {
+        if self.topics.contains(topic) {
+            return true;
+        }
+        let mut is_found = false;
+        self.patterns.for_each_match(topic, &mut |()| is_found = true);
+        is_found
+    }
+
+    /// Its topics, when no pattern is among its filters.
+    pub(crate) fn only_topics(&self) -> Option<impl Iterator<Item = &TopicName>> {
+        self.patterns.is_empty().then(|| self.topics.iter())
+    }
+
+    /// It holds no filter.
+    pub fn is_empty(&self) -> bool {
+        self.topics.is_empty() && self.patterns.is_empty()
+    }
+}
+
+impl<'a> FromIterator<&'a Filter> for FilterSet {
+    fn from_iter<I: IntoIterator<Item = &'a Filter>>(filters: I) -> Self {
+        let mut set = Self::default();
+        for filter in filters {
+            match filter.as_topic() {
+                Some(topic) => drop(set.topics.insert(topic)),
+                None => *set.patterns.entry(filter) = (),
+            }
+        }
+        set
     }
 }
 

@@ -18,6 +18,12 @@ pub enum Action {
     Publish,
     /// Receive messages of a topic.
     Subscribe,
+    /// Be handed a message of a topic. Whoever may subscribe may receive, unless rules on
+    /// receiving say otherwise.
+    Receive,
+    /// Leave a message on a topic as its last. Whoever may publish may, unless rules on retaining
+    /// say otherwise.
+    Retain,
     /// Read a topic's history.
     History,
     /// See who is on a topic and be seen there.
@@ -32,13 +38,16 @@ impl Action {
         match self {
             Self::Publish => "publish",
             Self::Subscribe => "subscribe",
+            Self::Receive => "receive",
+            Self::Retain => "retain",
             Self::History => "history",
             Self::Presence => "presence",
             Self::Admin => "admin",
         }
     }
 
-    const ALL: [Self; 5] = [Self::Publish, Self::Subscribe, Self::History, Self::Presence, Self::Admin];
+    const ALL: [Self; 7] =
+        [Self::Publish, Self::Subscribe, Self::Receive, Self::Retain, Self::History, Self::Presence, Self::Admin];
 }
 
 /// Whether a rule gives or takes.
@@ -57,7 +66,9 @@ pub enum GrantError {
     #[error("rule {0:?}: expected action:space/topic-pattern, such as subscribe:default/room-*")]
     Shape(String),
     /// The action has another name.
-    #[error("rule {rule:?}: unknown action {action:?}; known are publish, subscribe, history, presence, admin and *")]
+    #[error(
+        "rule {rule:?}: unknown action {action:?}; known are publish, subscribe, receive, retain, history, presence, admin and *"
+    )]
     UnknownAction {
         /// The whole rule.
         rule: String,
@@ -77,6 +88,19 @@ pub struct Rule {
     action: Option<Action>,
     space: Pattern,
     topic: Pattern,
+    /// A filter is held against the pattern as the text that it is, with `+` and `#` as characters.
+    is_literal: bool,
+}
+
+/// A piece of the pattern of [`Rule::literal`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// This character.
+    Char(char),
+    /// Any one character.
+    AnyChar,
+    /// Any run of characters, also none.
+    Any,
 }
 
 impl Rule {
@@ -103,12 +127,24 @@ impl Rule {
         };
         let topic = Pattern::parse(topic, subject, true).ok_or_else(|| GrantError::Hash(text.to_owned()))?;
         let space = Pattern::parse(space, subject, false).ok_or_else(shape)?;
-        Ok(Self { effect, action, space, topic })
+        Ok(Self { effect, action, space, topic, is_literal: false })
+    }
+
+    /// A rule in the way of policy documents: its pattern is compared with the text of a topic, or
+    /// of a filter, in which wildcards are characters like others.
+    pub fn literal(effect: Effect, action: Action, space: &str, pattern: impl IntoIterator<Item = Piece>) -> Self {
+        let token = |piece| match piece {
+            Piece::Char(c) => Token::Literal(c),
+            Piece::AnyChar => Token::AnyChar,
+            Piece::Any => Token::Star,
+        };
+        let topic = Pattern(pattern.into_iter().map(token).collect());
+        Self { effect, action: Some(action), space: Pattern::literal(space), topic, is_literal: true }
     }
 
     /// A rule on one space and everything in it.
     pub fn whole_space(effect: Effect, action: Option<Action>, space: &str) -> Self {
-        Self { effect, action, space: Pattern::literal(space), topic: Pattern(vec![Token::Star]) }
+        Self { effect, action, space: Pattern::literal(space), topic: Pattern(vec![Token::Star]), is_literal: false }
     }
 
     fn concerns(&self, action: Action, space: &str) -> bool {
@@ -150,6 +186,10 @@ impl Grant {
         if self.is_everything {
             return true;
         }
+        let text = [Subject::Text(filter.as_str())];
+        if self.rules.iter().any(|rule| rule.is_literal && rule.concerns(action, space)) {
+            return self.decide(action, space, &text);
+        }
         // "a/#" speaks of "a" as well as of what is below it: both must be allowed.
         if let Some(parent) = filter.as_str().strip_suffix("/#")
             && !self.decide(action, space, &Subject::of_filter(parent))
@@ -157,6 +197,12 @@ impl Grant {
             return false;
         }
         self.decide(action, space, &Subject::of_filter(filter.as_str()))
+    }
+
+    /// Rules on this action alone stand in it. Without them receiving follows from subscribing, and
+    /// retaining from publishing.
+    pub fn speaks_of(&self, action: Action) -> bool {
+        self.rules.iter().any(|rule| rule.action == Some(action))
     }
 
     /// Whether `action` is allowed on everything there is or will be: some rule allows it on every
@@ -230,6 +276,8 @@ impl Principal {
 enum Token {
     /// This character and no other.
     Literal(char),
+    /// Any one character.
+    AnyChar,
     /// Any run of characters, also none.
     Star,
     /// Any run without `/`.
@@ -359,6 +407,7 @@ impl fmt::Debug for Pattern {
         for token in &self.0 {
             match token {
                 Token::Literal(c) => write!(f, "{c}")?,
+                Token::AnyChar => f.write_str("?")?,
                 Token::Star => f.write_str("*")?,
                 Token::Level => f.write_str("+")?,
                 Token::Below => f.write_str("/#")?,
@@ -399,13 +448,14 @@ impl<'a> Places<'a> {
         for (i, token) in self.tokens.iter().enumerate().filter(|(i, _)| self.at[*i]) {
             match (token, step) {
                 (Token::Literal(a), Step::Char(b)) => next[i + 1] |= *a == b,
+                (Token::AnyChar, Step::Char(_)) => next[i + 1] = true,
                 (Token::Star, _) => next[i] = true,
                 // A tail is one level and, if it goes on, a `/` and more: "+/#" takes all of it.
                 (Token::Level, Step::AnyTail) => below |= self.tokens.get(i + 1) == Some(&Token::Below),
                 (Token::Level, Step::Char('/')) => {}
                 (Token::Level, _) => next[i] = true,
                 (Token::Below, Step::Char('/')) => below = true,
-                (Token::Below | Token::Literal(_), _) => {}
+                (Token::Below | Token::Literal(_) | Token::AnyChar, _) => {}
             }
         }
         if is_meeting {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::filter::{Filter, TopicName};
+use crate::filter::{Filter, FilterSet, TopicName};
 use crate::message::{Message, Millis, Offset, Position};
 use crate::settings::HistorySettings;
 
@@ -139,6 +139,11 @@ impl History {
         self.topics.keys()
     }
 
+    /// Topics that hold more messages than this.
+    pub(crate) fn topics_over(&self, count: usize) -> Vec<TopicName> {
+        self.topics.iter().filter(|(_, topic)| topic.entries.len() > count).map(|(name, _)| name.clone()).collect()
+    }
+
     /// A message that is not kept: everything up to it is gone for whoever comes later.
     pub(crate) fn pass(&mut self, offset: Offset) {
         self.passed_through = offset;
@@ -202,7 +207,7 @@ impl History {
 
     /// Applies the limits, a bounded number of messages at a time. Offsets that are no longer kept
     /// are added to `trimmed`. `just_published` is the topic whose count may be over. `true` when
-    /// it stopped at the bound of one call.
+    /// it stopped at the bound of one call. The count and age that hold for a topic are the caller's to tell.
     pub(crate) fn trim(
         &mut self,
         settings: &HistorySettings,
@@ -329,6 +334,51 @@ impl History {
         }
     }
 
+    /// Kept messages after `after` that match any of `filters`, in order, each once.
+    pub(crate) fn page_of_set(&self, filters: &FilterSet, after: Offset, count_max: usize, weight_max: usize) -> Slots {
+        match filters.only_topics() {
+            Some(topics) => self.page_of_topics(topics, after, count_max, weight_max),
+            None => self.page_in_order(&|topic| filters.matches(topic), after, count_max, weight_max),
+        }
+    }
+
+    /// Costs by the topics asked for, however busy the rest of the space is.
+    fn page_of_topics<'a>(
+        &self,
+        names: impl Iterator<Item = &'a TopicName>,
+        after: Offset,
+        count_max: usize,
+        weight_max: usize,
+    ) -> Slots {
+        let mut found = Vec::new();
+        let mut is_head = true;
+        for topic in names.filter_map(|name| self.topics.get(name)) {
+            let start = topic.entries.partition_point(|entry| entry.offset <= after);
+            found.extend(topic.entries.range(start..).take(count_max));
+        }
+        found.sort_unstable_by_key(|entry| entry.offset);
+        let mut page = PageBuilder::new(after, count_max, weight_max);
+        for entry in found {
+            if !page.take(entry) {
+                is_head = false;
+                break;
+            }
+        }
+        page.finish(is_head)
+    }
+
+    /// Something that matches was trimmed after this offset.
+    pub(crate) fn is_trimmed_after(&self, filters: &FilterSet, offset: Offset) -> bool {
+        let is_trimmed =
+            |(name, topic): (&TopicName, &TopicHistory)| offset < topic.trimmed_through && filters.matches(name);
+        offset < self.trimmed_through && (offset < self.forgotten_through || self.topics.iter().any(is_trimmed))
+    }
+
+    /// Whether this offset is kept, and where.
+    pub(crate) fn find(&self, topic: &str, offset: Offset) -> Option<Slot> {
+        self.topics.get(topic).and_then(|topic| topic.find(offset)).map(Entry::slot)
+    }
+
     fn page_of_topic(&self, topic: &TopicName, after: Offset, count_max: usize, weight_max: usize) -> Slots {
         let mut page = PageBuilder::new(after, count_max, weight_max);
         let Some(topic) = self.topics.get(topic) else { return page.finish(true) };
@@ -342,13 +392,23 @@ impl History {
     }
 
     fn page_of_filter(&self, filter: &Filter, after: Offset, count_max: usize, weight_max: usize) -> Slots {
+        self.page_in_order(&|topic| filter.matches(topic), after, count_max, weight_max)
+    }
+
+    fn page_in_order(
+        &self,
+        is_wanted: &dyn Fn(&str) -> bool,
+        after: Offset,
+        count_max: usize,
+        weight_max: usize,
+    ) -> Slots {
         let mut page = PageBuilder::new(after, count_max, weight_max);
         let start = self.order.partition_point(|(offset, _)| *offset <= after);
         for (examined, (offset, name)) in self.order.range(start..).enumerate() {
             if examined == EXAMINED_PER_PAGE {
                 return page.finish(false);
             }
-            if filter.matches(name) {
+            if is_wanted(name) {
                 let entry = self.topics.get(name).and_then(|t| t.find(*offset));
                 if entry.is_some_and(|entry| !page.take(entry)) {
                     return page.finish(false);
@@ -357,6 +417,15 @@ impl History {
             page.slots.next = *offset;
         }
         page.finish(true)
+    }
+}
+
+impl Entry {
+    fn slot(&self) -> Slot {
+        match &self.message {
+            Some(message) => Slot::Here(message.clone()),
+            None => Slot::InLog(self.offset),
+        }
     }
 }
 
@@ -391,10 +460,7 @@ impl PageBuilder {
         self.count_left -= 1;
         self.weight_left = self.weight_left.saturating_sub(entry.weight as usize);
         self.slots.next = entry.offset;
-        self.slots.slots.push(match &entry.message {
-            Some(message) => Slot::Here(message.clone()),
-            None => Slot::InLog(entry.offset),
-        });
+        self.slots.slots.push(entry.slot());
         true
     }
 

@@ -21,11 +21,15 @@ mod space;
 mod trie;
 
 pub use crate::core::{Core, IDEMPOTENCY_KEY_BYTES_MAX, Published};
-pub use filter::{Filter, TOPIC_BYTES_MAX, TOPIC_LEVELS_MAX, TopicName};
-pub use grant::{Action, Effect, Grant, GrantError, Principal, Rule};
+pub use filter::{Filter, FilterSet, TOPIC_BYTES_MAX, TOPIC_LEVELS_MAX, TopicName};
+pub use grant::{Action, Effect, Grant, GrantError, Piece, Principal, Rule};
 pub use history::{HistoryPage, Joined, Since};
-pub use message::{Kind, Message, Millis, Offset, Position, PositionError, Properties, Publication};
-pub use ports::{Delivery, Done, Inbox, Log, LogBatch, LogError, MemoryLog, RecordTable, RecoveredSpace, ShardId};
+pub use message::{
+    Guarantee, Headers, Kind, Message, Millis, Offset, Position, PositionError, Properties, Publication,
+};
+pub use ports::{
+    Delivery, Done, Inbox, Log, LogBatch, LogError, MemoryLog, Record, RecordTable, RecoveredSpace, ShardId,
+};
 pub use presence::{Member, PresenceChange, PresenceEvent};
 pub use refusal::Refusal;
 pub use roster::{Roster, Subscriber};

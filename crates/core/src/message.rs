@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::filter::TopicName;
+use crate::ports::Record;
 
 /// Milliseconds since the Unix epoch. The core never reads a clock; callers hand the time in.
 pub type Millis = u64;
@@ -50,6 +51,66 @@ impl Kind {
 /// name may repeat.
 pub type Properties = Vec<(Box<str>, Box<str>)>;
 
+/// How surely the publisher wants a message to arrive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Guarantee {
+    /// Whoever is there now gets it. It is not kept for sessions that are away.
+    AtMostOnce,
+    /// It is kept until every session that wants it has it.
+    #[default]
+    AtLeastOnce,
+    /// The same, and the publisher's own repetitions were recognised.
+    ExactlyOnce,
+}
+
+impl Guarantee {
+    /// A stable number for records on disk.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::AtLeastOnce => 0,
+            Self::AtMostOnce => 1,
+            Self::ExactlyOnce => 2,
+        }
+    }
+
+    /// The inverse of [`Guarantee::code`].
+    pub fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::AtLeastOnce),
+            1 => Some(Self::AtMostOnce),
+            2 => Some(Self::ExactlyOnce),
+            _ => None,
+        }
+    }
+}
+
+/// What a publisher says of a message beside its properties; few do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// Media type of the payload, as the publisher gave it.
+    pub content_type: Option<Box<str>>,
+    /// Topic on which an answer is awaited.
+    pub response_topic: Option<Box<str>>,
+    /// What the answer shall carry, so that the asker knows it again.
+    pub correlation: Option<Bytes>,
+    /// The publisher said that the payload is UTF-8 (or that it is not).
+    pub is_utf8: Option<bool>,
+}
+
+impl Headers {
+    /// Nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Bytes that count against the size of a message.
+    pub fn weight(&self) -> usize {
+        let texts = [&self.content_type, &self.response_topic];
+        let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
+        texts + self.correlation.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 /// A message as it stands in the log: what was published, plus where and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -63,8 +124,16 @@ pub struct Message {
     pub kind: Kind,
     /// Subject of the publisher, absent for anonymous ones.
     pub publisher: Option<Arc<str>>,
+    /// The publisher's session, in its door's words; lets that session leave out what it said itself.
+    pub origin: Option<Arc<str>>,
     /// Named values that travel along.
     pub properties: Properties,
+    /// What else the publisher said of it.
+    pub headers: Option<Box<Headers>>,
+    /// How surely it shall arrive.
+    pub guarantee: Guarantee,
+    /// When it stops being of use: it is not delivered from then on.
+    pub expires_at: Option<Millis>,
     /// The publisher's key under which a repetition is recognised.
     pub idempotency_key: Option<Box<str>>,
     /// When the core accepted it.
@@ -89,7 +158,13 @@ impl Message {
     /// What the message weighs against history limits: payload, names and properties.
     pub fn weight(&self) -> usize {
         let properties: usize = self.properties.iter().map(|(k, v)| k.len() + v.len()).sum();
-        self.payload.len() + self.topic.len() + properties + 64
+        let headers = self.headers.as_ref().map_or(0, |headers| headers.weight());
+        self.payload.len() + self.topic.len() + properties + headers + 64
+    }
+
+    /// Its time is over.
+    pub fn is_expired(&self, now: Millis) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
     }
 }
 
@@ -104,8 +179,19 @@ pub struct Publication {
     pub payload: Bytes,
     /// What the bytes are.
     pub kind: Kind,
+    /// The publisher's session, in its door's words.
+    pub origin: Option<Arc<str>>,
     /// Named values that travel along.
     pub properties: Properties,
+    /// What else the publisher says of it.
+    pub headers: Option<Box<Headers>>,
+    /// How surely it shall arrive.
+    pub guarantee: Guarantee,
+    /// When it stops being of use.
+    pub expires_at: Option<Millis>,
+    /// A record that is kept in the same step as the message, or not at all. Written on its own
+    /// where the message is not kept.
+    pub beside: Option<Record>,
     /// Repeating a publish under the same key within the space's window publishes once.
     pub idempotency_key: Option<Box<str>>,
     /// Keep as the topic's retained last message. An empty payload clears it.
@@ -115,7 +201,20 @@ pub struct Publication {
 impl Publication {
     /// A plain publication without properties, key or retain.
     pub fn new(space: Arc<str>, topic: TopicName, kind: Kind, payload: Bytes) -> Self {
-        Self { space, topic, payload, kind, properties: Vec::new(), idempotency_key: None, retain: false }
+        Self {
+            space,
+            topic,
+            payload,
+            kind,
+            origin: None,
+            properties: Vec::new(),
+            headers: None,
+            guarantee: Guarantee::default(),
+            expires_at: None,
+            beside: None,
+            idempotency_key: None,
+            retain: false,
+        }
     }
 }
 

@@ -65,6 +65,8 @@ pub struct LogBatch {
     pub trimmed: Vec<Offset>,
     /// Retained last messages to set, or to clear where `None`.
     pub retained: Vec<(TopicName, Option<Arc<Message>>)>,
+    /// Small records of the same step.
+    pub records: Vec<Record>,
     /// Called once when the batch is durable, or has failed.
     pub done: Option<Done>,
 }
@@ -78,6 +80,21 @@ pub enum RecordTable {
     Node,
     /// Usage counted so far, by day.
     Usage,
+    /// Durable sessions of doors.
+    Sessions,
+    /// Documents that doors keep for devices.
+    Shadows,
+}
+
+/// A small durable record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Of which kind.
+    pub table: RecordTable,
+    /// Its key in the table.
+    pub key: Bytes,
+    /// What it holds; `None` removes it.
+    pub value: Option<Bytes>,
 }
 
 /// What a restart finds of a space.

@@ -13,11 +13,29 @@ pub struct HistorySettings {
     pub memory_bytes: u64,
     /// Most topics that hold history at once.
     pub topics: usize,
+    /// Messages kept of a topic that a durable session wants, where `count` is less: they are kept
+    /// for those who are away.
+    pub held_count: usize,
+}
+
+impl HistorySettings {
+    /// The same, with the count that holds for a topic that durable sessions want, or do not.
+    pub(crate) fn for_topic(&self, is_held: bool) -> Self {
+        let count = if is_held { self.count.max(self.held_count) } else { self.count };
+        Self { count, ..self.clone() }
+    }
 }
 
 impl Default for HistorySettings {
     fn default() -> Self {
-        Self { count: 1_000, age_ms: 24 * 60 * 60 * 1_000, bytes: 1 << 30, memory_bytes: 64 << 20, topics: 1_000_000 }
+        Self {
+            count: 1_000,
+            age_ms: 24 * 60 * 60 * 1_000,
+            bytes: 1 << 30,
+            memory_bytes: 64 << 20,
+            topics: 1_000_000,
+            held_count: 100_000,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One space: its numbering, interest, history, retained messages, presence and recent keys.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -43,7 +43,9 @@ impl Space {
                 next_offset: recovered.next_offset.max(1),
                 interest: Interest::default(),
                 history: History::recovered(recovered.trimmed_through),
+                holds: Holds::default(),
                 retained: Map::default(),
+                fading: BTreeSet::new(),
                 presence: Presence::default(),
                 keys: RecentKeys::default(),
                 trims_due: Vec::new(),
@@ -63,7 +65,11 @@ pub(crate) struct SpaceState {
     pub(crate) next_offset: Offset,
     pub(crate) interest: Interest,
     pub(crate) history: History,
+    /// Topics that durable sessions want.
+    pub(crate) holds: Holds,
     pub(crate) retained: Map<TopicName, Arc<Message>>,
+    /// Retained messages that expire, the next one first.
+    pub(crate) fading: BTreeSet<(Millis, TopicName)>,
     pub(crate) presence: Presence,
     pub(crate) keys: RecentKeys,
     /// Offsets trimmed but not yet handed to the log; they go with the next batch.
@@ -95,7 +101,11 @@ impl SpaceState {
             payload: publication.payload,
             kind: publication.kind,
             publisher,
+            origin: publication.origin,
             properties: publication.properties,
+            headers: publication.headers,
+            guarantee: publication.guarantee,
+            expires_at: publication.expires_at,
             idempotency_key: publication.idempotency_key,
             time: now,
             epoch: self.epoch,
@@ -136,11 +146,24 @@ impl SpaceState {
     /// Sets and clears retained messages.
     pub(crate) fn retain(&mut self, retained: Vec<(TopicName, Option<Arc<Message>>)>) {
         for (topic, message) in retained {
-            match message {
-                Some(message) => drop(self.retained.insert(topic, message)),
-                None => drop(self.retained.remove(&topic)),
+            if let Some(at) = message.as_ref().and_then(|message| message.expires_at) {
+                self.fading.insert((at, topic.clone()));
+            }
+            let before = match message {
+                Some(message) => self.retained.insert(topic.clone(), message),
+                None => self.retained.remove(&topic),
+            };
+            if let Some(at) = before.and_then(|message| message.expires_at)
+                && self.retained.get(&topic).is_none_or(|message| message.expires_at != Some(at))
+            {
+                self.fading.remove(&(at, topic));
             }
         }
+    }
+
+    /// The next topic whose retained message is out of date.
+    pub(crate) fn faded(&self, now: Millis) -> Option<TopicName> {
+        self.fading.first().filter(|(at, _)| *at <= now).map(|(_, topic)| topic.clone())
     }
 
     /// Retained messages of topics that match, in order of topic.
@@ -151,6 +174,50 @@ impl SpaceState {
         let mut matching: Vec<_> = self.retained.values().filter(|m| filter.matches(&m.topic)).cloned().collect();
         matching.sort_unstable_by(|a, b| a.topic.cmp(&b.topic));
         matching
+    }
+}
+
+/// What durable sessions want kept while they are away: how many of them want each filter.
+#[derive(Debug, Default)]
+pub(crate) struct Holds {
+    topics: Map<TopicName, usize>,
+    filters: Trie<usize>,
+}
+
+impl Holds {
+    pub(crate) fn add(&mut self, filter: &Filter) {
+        match filter.as_topic() {
+            Some(topic) => *self.topics.entry(topic).or_default() += 1,
+            None => *self.filters.entry(filter) += 1,
+        }
+    }
+
+    pub(crate) fn remove(&mut self, filter: &Filter) {
+        let count = match filter.as_topic() {
+            Some(topic) => self.topics.get_mut(&topic),
+            None => self.filters.get_mut(filter),
+        };
+        let Some(count) = count else { return };
+        *count -= 1;
+        if *count == 0 {
+            match filter.as_topic() {
+                Some(topic) => drop(self.topics.remove(&topic)),
+                None => drop(self.filters.remove(filter)),
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.topics.is_empty() && self.filters.is_empty()
+    }
+
+    pub(crate) fn holds(&self, topic: &str) -> bool {
+        if self.topics.contains_key(topic) {
+            return true;
+        }
+        let mut is_held = false;
+        self.filters.for_each_match(topic, &mut |_| is_held = true);
+        is_held
     }
 }
 

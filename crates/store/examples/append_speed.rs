@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use fanfare_core::{Kind, Log, LogBatch, LogError, Message, RecoveredSpace, TopicName};
+use fanfare_core::{Guarantee, Kind, Log, LogBatch, LogError, Message, RecoveredSpace, TopicName};
 use fanfare_store::{EmbeddedLog, StoreOptions};
 use nix::sys::resource::{UsageWho, getrusage};
 
@@ -95,6 +95,10 @@ fn message(space: &RecoveredSpace, offset: u64, topics: &[TopicName]) -> Arc<Mes
         kind: Kind::Binary,
         publisher: None,
         properties: Vec::new(),
+        origin: None,
+        headers: None,
+        guarantee: Guarantee::default(),
+        expires_at: None,
         idempotency_key: None,
         time: 1_800_000_000_000 + offset,
         epoch: space.epoch,

@@ -157,6 +157,10 @@ impl Committer {
             let key = layout::retained_key(space.id, topic);
             self.push(Room::Retained, key.into(), value);
         }
+        for record in &batch.records {
+            let key = layout::record_key(record.table, &record.key);
+            self.push(Room::Records, key.into(), record.value.as_deref().map(Slice::from));
+        }
     }
 
     fn encode(&mut self, message: &Message, epoch: u64) -> Slice {

@@ -58,6 +58,8 @@ pub(crate) fn table_code(table: RecordTable) -> u8 {
         RecordTable::Revocations => 1,
         RecordTable::Node => 2,
         RecordTable::Usage => 3,
+        RecordTable::Sessions => 4,
+        RecordTable::Shadows => 5,
     }
 }
 

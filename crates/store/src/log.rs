@@ -182,6 +182,9 @@ impl Log for EmbeddedLog {
 
     fn append(&self, mut batch: LogBatch) -> Result<(), LogError> {
         let space = self.space(&batch.space)?;
+        if batch.records.iter().any(|record| record.key.len() > layout::RECORD_KEY_BYTES_MAX) {
+            return Err(LogError::Failing("the record's key is too long".into()));
+        }
         // Only reached when offsets are handed out that never come here.
         if let Some(last) = batch.messages.last()
             && last.offset >= space.reserved()
@@ -191,7 +194,9 @@ impl Log for EmbeddedLog {
         let retained = batch.retained.iter().filter_map(|(_, message)| message.as_ref());
         let messages = batch.messages.iter().chain(retained);
         let bytes: usize = messages.map(|message| message.weight()).sum();
-        let count = batch.messages.len() + batch.retained.len();
+        let records: usize = batch.records.iter().map(|r| r.key.len() + r.value.as_ref().map_or(0, Bytes::len)).sum();
+        let bytes = bytes + records;
+        let count = batch.messages.len() + batch.retained.len() + batch.records.len();
         self.shared.queue.push(Entry {
             done: batch.done.take(),
             count: count.max(1),
@@ -256,7 +261,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, sync_channel};
     use std::time::{Duration, Instant};
 
-    use fanfare_core::{Kind, TopicName};
+    use fanfare_core::{Guarantee, Kind, TopicName};
 
     use super::*;
 
@@ -280,6 +285,10 @@ mod tests {
             kind: Kind::Binary,
             publisher: None,
             properties: Vec::new(),
+            origin: None,
+            headers: None,
+            guarantee: Guarantee::default(),
+            expires_at: None,
             idempotency_key: None,
             time: 1,
             epoch: space.epoch,

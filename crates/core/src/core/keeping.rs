@@ -1,15 +1,21 @@
 //! What time brings: leases run out and messages grow too old.
 
+use std::sync::Arc;
+
 use super::Core;
+use crate::filter::Filter;
 use crate::message::Millis;
 use crate::ports::LogBatch;
 use crate::presence::PresenceChange;
-use crate::settings::SpaceSettings;
+use crate::refusal::Refusal;
+use crate::settings::{HistorySettings, SpaceSettings};
 use crate::space::{Space, SpaceState};
 
 /// Steps of 64 messages that a tick may trim of one space: at two ticks a second more than 32,000
 /// a second, so that messages do not outlive their age after a busy time.
 const TRIM_ROUNDS_PER_TICK: usize = 256;
+/// Retained messages of one space that a tick lets go.
+const FADED_PER_TICK: usize = 4_096;
 
 impl Core {
     /// What time brings: members whose lease is over leave, messages that are too old go. To be
@@ -26,10 +32,66 @@ impl Core {
             let oldest_key = now.saturating_sub(settings.idempotency_window_ms);
             state.keys.forget_before(oldest_key, settings.idempotency_keys_max);
             drop(guard);
+            self.forget_faded(&space, now);
             // In small steps, so that publishers wait for none of them.
             let mut rounds = 0..TRIM_ROUNDS_PER_TICK;
             while rounds.next().is_some() && self.trim_once(&space, &settings, now) {}
             self.tell_head(&space);
+        }
+    }
+
+    /// Retained messages whose time is over go.
+    fn forget_faded(&self, space: &Space, now: Millis) {
+        let mut state = space.state.lock();
+        let mut faded = Vec::new();
+        while faded.len() < FADED_PER_TICK
+            && let Some(topic) = state.faded(now)
+        {
+            state.retain(vec![(topic.clone(), None)]);
+            faded.push((topic, None));
+        }
+        if !faded.is_empty() && self.log.is_durable() {
+            // If the log cannot take it now, a restart finds them and they fade again.
+            let _ = self.log.append(LogBatch { space: space.name.clone(), retained: faded, ..LogBatch::default() });
+        }
+    }
+
+    /// Keeps what is published to matching topics for a durable session, whatever the count of
+    /// the space's history says, until [`Core::release`].
+    ///
+    /// # Errors
+    /// The space cannot be made.
+    pub fn hold(&self, space: &Arc<str>, filter: &Filter) -> Result<(), Refusal> {
+        self.space(space)?.state.lock().holds.add(filter);
+        Ok(())
+    }
+
+    /// Trims topics that hold more than their count. To be called once after a restart, when durable
+    /// sessions have said what they hold; afterwards every publish sees to its own topic.
+    pub fn apply_counts(&self) {
+        let spaces: Vec<_> = self.spaces.read().values().cloned().collect();
+        for space in spaces {
+            let settings = space.settings();
+            let mut guard = space.state.lock();
+            let state = &mut *guard;
+            for topic in state.history.topics_over(settings.history.count) {
+                let limits = settings.history.for_topic(state.holds.holds(&topic));
+                let limits = HistorySettings { age_ms: u64::MAX, bytes: u64::MAX, topics: usize::MAX, ..limits };
+                let now = 0;
+                let mut has_more = true;
+                while has_more {
+                    has_more = state.history.trim(&limits, now, Some(&topic), true, &mut state.trims_due);
+                }
+            }
+            self.hand_trims_to_log(&space, state);
+        }
+    }
+
+    /// The session that held this filter is over, or does not want it any more.
+    pub fn release(&self, space: &str, filter: &Filter) {
+        let space = self.spaces.read().get(space).cloned();
+        if let Some(space) = space {
+            space.state.lock().holds.remove(filter);
         }
     }
 
@@ -56,7 +118,9 @@ impl Core {
         let mut guard = space.state.lock();
         let state = &mut *guard;
         let has_log = self.log.is_durable();
-        let has_more = state.history.trim(&settings.history, now, None, has_log, &mut state.trims_due);
+        // Where history is off, what is there is there for durable sessions.
+        let limits = settings.history.for_topic(settings.history.count == 0 && !state.holds.is_empty());
+        let has_more = state.history.trim(&limits, now, None, has_log, &mut state.trims_due);
         if has_log {
             self.hand_trims_to_log(space, state);
         } else {

@@ -7,7 +7,7 @@ use parking_lot::MutexGuard;
 use super::{Core, Published};
 use crate::filter::TopicName;
 use crate::grant::{Action, Principal};
-use crate::message::{Message, Millis, Position, Publication};
+use crate::message::{Guarantee, Message, Millis, Position, Publication};
 use crate::ports::{Delivery, Done, Inbox, LogBatch, ShardId};
 use crate::refusal::Refusal;
 use crate::settings::SpaceSettings;
@@ -31,7 +31,7 @@ impl Core {
         now: Millis,
         done: Option<Done>,
     ) -> Result<Published, Refusal> {
-        principal.grant.require(Action::Publish, &publication.space, &publication.topic)?;
+        check_grant(principal, &publication)?;
         let space = self.space(&publication.space)?;
         let settings = space.settings();
         check_size(&publication, &settings)?;
@@ -40,14 +40,16 @@ impl Core {
             return Ok(self.answer_duplicate(&space, state, duplicate, done));
         }
         let shards = self.room_towards(&state, &publication.topic)?;
-        self.check_log(&settings, publication.retain)?;
+        let is_held = state.holds.holds(&publication.topic);
+        self.check_log(publication.retain || keeps(&settings, is_held, &publication))?;
         let mark = state.mark();
         let mut batch = LogBatch { space: space.name.clone(), done, ..LogBatch::default() };
         let message = keep(&space, &settings, &mut state, publication, principal, now, &mut batch);
         let awaits_commit = self.hand_to_log(&mut state, batch, &mark)?;
-        self.trim_after(&mut state, &settings, &message);
+        self.trim_after(&mut state, &settings, &message, is_held);
         let deliver_here = self.fan_out(shards, &message, from);
-        Ok(Published { position: message.position(), is_duplicate: false, deliver_here, awaits_commit })
+        let has_receivers = shards != 0 || is_held;
+        Ok(Published { position: message.position(), is_duplicate: false, has_receivers, deliver_here, awaits_commit })
     }
 
     /// Publishes all of `publications`, for one space, in order and without others in between, or
@@ -72,7 +74,8 @@ impl Core {
         for publication in &publications {
             self.room_towards(&state, &publication.topic)?;
         }
-        self.check_log(&settings, publications.iter().any(|p| p.retain))?;
+        let is_kept = |p: &Publication| p.retain || keeps(&settings, state.holds.holds(&p.topic), p);
+        self.check_log(publications.iter().any(is_kept))?;
         let mark = state.mark();
         let mut batch = LogBatch { space: space.name.clone(), done, ..LogBatch::default() };
         let mut published = Vec::with_capacity(publications.len());
@@ -87,7 +90,14 @@ impl Core {
                     (message.position(), false)
                 }
             };
-            published.push(Published { position, is_duplicate, deliver_here: None, awaits_commit: false });
+            let has_receivers = true;
+            published.push(Published {
+                position,
+                is_duplicate,
+                has_receivers,
+                deliver_here: None,
+                awaits_commit: false,
+            });
         }
         let awaits_commit = if messages.is_empty() {
             self.await_earlier(&space, batch.done)
@@ -95,7 +105,8 @@ impl Core {
             self.hand_to_log(&mut state, batch, &mark)?
         };
         for message in &messages {
-            self.trim_after(&mut state, &settings, message);
+            let is_held = state.holds.holds(&message.topic);
+            self.trim_after(&mut state, &settings, message, is_held);
             self.fan_out(state.interest.shards(&message.topic), message, None);
         }
         published.iter_mut().for_each(|p| p.awaits_commit = awaits_commit);
@@ -111,7 +122,7 @@ impl Core {
             if publication.space != first.space {
                 return Err(Refusal::InvalidBatch { reason: "its messages are for more than one space" });
             }
-            principal.grant.require(Action::Publish, &publication.space, &publication.topic)?;
+            check_grant(principal, publication)?;
         }
         Ok(first.space.clone())
     }
@@ -140,7 +151,7 @@ impl Core {
     ) -> Published {
         let awaits_commit = self.await_earlier(space, done);
         drop(state);
-        Published { position, is_duplicate: true, deliver_here: None, awaits_commit }
+        Published { position, is_duplicate: true, has_receivers: true, deliver_here: None, awaits_commit }
     }
 
     /// The first publish under a known key may still be on its way to the disk: an empty batch
@@ -152,9 +163,9 @@ impl Core {
     }
 
     /// What would have to be kept is refused while the log is failing.
-    fn check_log(&self, settings: &SpaceSettings, retain: bool) -> Result<(), Refusal> {
+    fn check_log(&self, is_kept: bool) -> Result<(), Refusal> {
         match self.log.failure() {
-            Some(failure) if retain || settings.history.count > 0 => Err(failure.into()),
+            Some(failure) if is_kept => Err(failure.into()),
             _ => Ok(()),
         }
     }
@@ -173,7 +184,8 @@ impl Core {
     /// `done`.
     fn hand_to_log(&self, state: &mut SpaceState, mut batch: LogBatch, mark: &Mark) -> Result<bool, Refusal> {
         let retained = batch.retained.clone();
-        if batch.messages.is_empty() && batch.retained.is_empty() || !self.log.is_durable() {
+        let is_empty = batch.messages.is_empty() && batch.retained.is_empty() && batch.records.is_empty();
+        if is_empty || !self.log.is_durable() {
             state.retain(retained);
             return Ok(false);
         }
@@ -192,12 +204,13 @@ impl Core {
     /// Applies the limits of history after a publish. Not before the log has taken the message, or
     /// publishes that are refused would push out older messages; so what goes is told to the log
     /// with the next batch.
-    fn trim_after(&self, state: &mut SpaceState, settings: &SpaceSettings, message: &Message) {
-        if settings.history.count == 0 {
+    fn trim_after(&self, state: &mut SpaceState, settings: &SpaceSettings, message: &Message, is_held: bool) {
+        if settings.history.count == 0 && !is_held {
             return;
         }
         let has_log = self.log.is_durable();
-        state.history.trim(&settings.history, message.time, Some(&message.topic), has_log, &mut state.trims_due);
+        let limits = settings.history.for_topic(is_held);
+        state.history.trim(&limits, message.time, Some(&message.topic), has_log, &mut state.trims_due);
         if !has_log {
             state.trims_due.clear();
         }
@@ -219,6 +232,11 @@ impl Core {
     }
 }
 
+/// Whether history takes the message: always where it is on, otherwise for durable sessions.
+fn keeps(settings: &SpaceSettings, is_held: bool, publication: &Publication) -> bool {
+    settings.history.count > 0 || is_held && publication.guarantee != Guarantee::AtMostOnce
+}
+
 /// Numbers the publication and takes it into history and the batch for the log.
 fn keep(
     space: &Space,
@@ -229,8 +247,9 @@ fn keep(
     now: Millis,
     batch: &mut LogBatch,
 ) -> Arc<Message> {
-    let keeps = settings.history.count > 0;
+    let keeps = keeps(settings, state.holds.holds(&publication.topic), &publication);
     let retain = publication.retain;
+    batch.records.extend(publication.beside.clone());
     let mut message = state.number(publication, principal.subject.clone(), keeps, now);
     message.space = space.name.clone();
     let message = Arc::new(message);
@@ -248,8 +267,18 @@ fn keep(
     message
 }
 
+fn check_grant(principal: &Principal, publication: &Publication) -> Result<(), Refusal> {
+    let Publication { space, topic, retain, .. } = publication;
+    principal.grant.require(Action::Publish, space, topic)?;
+    if *retain && principal.grant.speaks_of(Action::Retain) {
+        principal.grant.require(Action::Retain, space, topic)?;
+    }
+    Ok(())
+}
+
 fn check_size(publication: &Publication, settings: &SpaceSettings) -> Result<(), Refusal> {
     let properties: usize = publication.properties.iter().map(|(k, v)| k.len() + v.len()).sum();
+    let properties = properties + publication.headers.as_ref().map_or(0, |headers| headers.weight());
     let key = publication.idempotency_key.as_ref().map_or(0, |key| key.len());
     let (bytes, limit) = (publication.payload.len() + properties, settings.message_bytes_max);
     if bytes > limit {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Core;
-use crate::filter::Filter;
+use crate::filter::{Filter, FilterSet, TopicName};
 use crate::grant::{Action, Principal};
 use crate::history::{HistoryPage, Joined, Since, Slot, Slots};
 use crate::message::{Message, Offset, Position};
@@ -143,21 +143,82 @@ impl Core {
         let slots = state.history.page(filter, after, count_max, bytes_max);
         let has_gap = after > 0 && !state.history.is_complete_after(filter, after);
         drop(state);
+        self.page_from(&space, slots, has_gap, from_memory_only)
+    }
+
+    fn page_from(
+        &self,
+        space: &Space,
+        slots: Slots,
+        has_gap: bool,
+        from_memory_only: bool,
+    ) -> Result<Option<HistoryPage>, Refusal> {
         if let Some(messages) = in_memory(&slots) {
             return Ok(Some(HistoryPage { messages, next: slots.next, is_head: slots.is_head, has_gap }));
         }
         if from_memory_only {
             return Ok(None);
         }
-        let mut messages = self.fetch(&space, &slots.slots)?;
+        let mut messages = self.fetch(space, &slots.slots)?;
         if messages.len() < slots.slots.len() {
             // Memory may have let go of messages that are still on their way to the disk.
             self.log.flush()?;
-            messages = self.fetch(&space, &slots.slots)?;
+            messages = self.fetch(space, &slots.slots)?;
         }
         // What is still missing was trimmed between the two looks.
         let has_gap = has_gap || messages.len() < slots.slots.len();
         Ok(Some(HistoryPage { messages, next: slots.next, is_head: slots.is_head, has_gap }))
+    }
+
+    /// Reads kept messages after `after` that any of `filters` matches, as [`Core::page`] does. Its
+    /// gap says that something that matches was trimmed, not that history was off.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn page_of_set(
+        &self,
+        space: &str,
+        filters: &FilterSet,
+        after: Offset,
+        count_max: usize,
+        bytes_max: usize,
+        from_memory_only: bool,
+    ) -> Result<Option<HistoryPage>, Refusal> {
+        let Some(space) = self.spaces.read().get(space).cloned() else {
+            return Ok(Some(HistoryPage { messages: Vec::new(), next: after, is_head: true, has_gap: false }));
+        };
+        let state = space.state.lock();
+        let mut slots = state.history.page_of_set(filters, after, count_max, bytes_max);
+        let has_gap = after > 0 && state.history.is_trimmed_after(filters, after);
+        if slots.is_head {
+            slots.next = slots.next.max(state.head().offset);
+        }
+        drop(state);
+        self.page_from(&space, slots, has_gap, from_memory_only)
+    }
+
+    /// Messages that a session has sent and may have to send again: from history, from the
+    /// retained messages, or `None` where neither has it any more. May block on the disk.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn recall(&self, space: &str, wanted: &[(TopicName, Offset)]) -> Result<Vec<Option<Arc<Message>>>, Refusal> {
+        let Some(space) = self.spaces.read().get(space).cloned() else { return Ok(vec![None; wanted.len()]) };
+        let state = space.state.lock();
+        let slot = |(topic, offset): &(TopicName, Offset)| {
+            let retained = state.retained.get(topic).filter(|message| message.offset == *offset);
+            state.history.find(topic, *offset).or_else(|| retained.cloned().map(Slot::Here))
+        };
+        let slots: Vec<Option<Slot>> = wanted.iter().map(slot).collect();
+        drop(state);
+        let mut found = Vec::with_capacity(slots.len());
+        for slot in slots {
+            found.push(match slot {
+                Some(slot) => self.fetch(&space, &[slot])?.pop(),
+                None => None,
+            });
+        }
+        Ok(found)
     }
 
     fn fetch(&self, space: &Space, slots: &[Slot]) -> Result<Vec<Arc<Message>>, Refusal> {

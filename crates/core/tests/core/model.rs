@@ -64,7 +64,14 @@ fn any_limits() -> impl Strategy<Value = HistorySettings> {
     let bytes = select(vec![600, 5_000, 1 << 30]);
     let memory_bytes = select(vec![0, 300, 2_000, 1 << 30]);
     (count, select(vec![50, 100_000]), bytes, memory_bytes, select(vec![2, 100])).prop_map(
-        |(count, age_ms, bytes, memory_bytes, topics)| HistorySettings { count, age_ms, bytes, memory_bytes, topics },
+        |(count, age_ms, bytes, memory_bytes, topics)| HistorySettings {
+            count,
+            age_ms,
+            bytes,
+            memory_bytes,
+            topics,
+            held_count: 0,
+        },
     )
 }
 

@@ -76,6 +76,7 @@ fn a_lower_count_applies_at_once_and_reaches_the_log() {
         (0..100).for_each(|_| drop(bench.publish(name, "x", 0).unwrap()));
     }
     let bench = open(&shelf, counting(2));
+    bench.core.apply_counts();
     assert_eq!(offsets(&bench.kept("#")), [99, 100, 199, 200]);
     bench.core.tick(0);
     assert_eq!(shelf.offsets("default"), [99, 100, 199, 200]);

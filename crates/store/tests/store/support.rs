@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use fanfare_core::{Kind, Log, LogBatch, LogError, Message, Offset, RecoveredSpace, TopicName};
+use fanfare_core::{Guarantee, Kind, Log, LogBatch, LogError, Message, Offset, RecoveredSpace, TopicName};
 use fanfare_store::{EmbeddedLog, OpenReport, StoreOptions};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -38,6 +38,10 @@ pub(crate) fn message(space: &RecoveredSpace, offset: Offset, bytes: usize) -> A
         kind: Kind::Text,
         publisher: Some("somebody".into()),
         properties: vec![("a".into(), "b".into())],
+        origin: None,
+        headers: None,
+        guarantee: Guarantee::default(),
+        expires_at: None,
         idempotency_key: offset.is_multiple_of(2).then(|| offset.to_string().into()),
         time: 1_700_000_000_000 + offset,
         epoch: space.epoch,
