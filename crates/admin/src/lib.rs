@@ -20,6 +20,7 @@ mod usage;
 use std::sync::Arc;
 use std::time::Instant;
 
+use fanfare_core::Millis;
 use fanfare_door::{Arrival, Door, HttpMount, HttpService, Mounts, Opening, Outgoing, Shape, Turn};
 use fanfare_identity::AdminKeys;
 use fanfare_telemetry::UsageBook;
@@ -92,5 +93,5 @@ impl Door for OperationsDoor {
         Opening::Refuse { status: 404, headers: Vec::new(), body: Vec::new() }
     }
 
-    fn encode(&self, _outgoing: Outgoing<'_>, _shape: Shape, _out: &mut Vec<u8>) {}
+    fn encode(&self, _outgoing: Outgoing<'_>, _shape: Shape, _now: Millis, _out: &mut Vec<u8>) {}
 }

@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     pub(crate) is_tunnel: bool,
     /// The peer has sent its last byte.
     pub(crate) is_read_closed: bool,
+    /// The session takes nothing now: the socket is not read.
+    pub(crate) is_held: bool,
 }
 
 /// Where a connection stands in its life.
@@ -78,6 +80,8 @@ pub(crate) struct Extras {
     pub(crate) member: Option<Arc<str>>,
     pub(crate) errands: usize,
     pub(crate) goodbye: Option<Goodbye>,
+    /// The session wants to hear when everything it sent has left.
+    pub(crate) awaits_clear: bool,
 }
 
 /// A subscription on its way from the past to now.

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use fanfare_core::{LogError, Message, PresenceEvent};
+use fanfare_core::{LogError, Message, Millis, PresenceEvent};
 use fanfare_websocket::MessageKind;
 
+use crate::gateway::Gateway;
 use crate::head::Head;
 use crate::http::{Body, HttpContext};
 use crate::turn::Turn;
@@ -21,14 +22,24 @@ pub trait Door: Send + Sync + 'static {
     /// Where it wants to be reached.
     fn mounts(&self) -> Mounts;
 
+    /// The server is about to take connections: the moment to begin what the door does beside them.
+    ///
+    /// # Errors
+    /// Why the door cannot work; the server does not start then.
+    fn start(&self, gateway: &Arc<Gateway>) -> Result<(), LogError> {
+        let _ = gateway;
+        Ok(())
+    }
+
     /// Somebody arrived at one of its WebSocket or stream mounts. The connection's id is known
     /// already; an upgrade is answered when the door accepts it, which may be later.
     fn open(&self, arrival: &Arrival<'_>, turn: &mut Turn<'_>) -> Opening;
 
     /// Appends to `out` what a subscriber of `shape` is sent. Pure, and called once per shape and
     /// message however many subscribers there are. For a WebSocket mount it is the payload of one
-    /// WebSocket message; for a stream mount, bytes of the stream. Appending nothing sends nothing.
-    fn encode(&self, outgoing: Outgoing<'_>, shape: Shape, out: &mut Vec<u8>);
+    /// WebSocket message; for a stream mount, bytes of the stream. Appending nothing sends nothing,
+    /// as is right for what has expired `now`.
+    fn encode(&self, outgoing: Outgoing<'_>, shape: Shape, now: Millis, out: &mut Vec<u8>);
 }
 
 /// Where a door is reached.
@@ -118,7 +129,6 @@ pub trait Session: Send {
 }
 
 /// Everything that can happen to a session.
-#[derive(Debug)]
 pub enum Happening<'a> {
     /// The link is up: the upgrade was answered, or the stream has begun.
     Opened,
@@ -129,13 +139,19 @@ pub enum Happening<'a> {
     /// Bytes of a stream or tunnel. The session says with [`Turn::consumed`] how many it has used;
     /// the rest comes again with what follows.
     Bytes(&'a [u8]),
-    /// A message for a tracked subscription.
+    /// A message for tracked subscriptions; it comes once, whichever of them match.
     Delivery {
-        /// Which subscription.
-        subscription: u16,
+        /// Which subscriptions of the connection.
+        subscriptions: &'a [u16],
         /// The message.
-        message: Arc<Message>,
+        message: &'a Arc<Message>,
+        /// It is the topic's retained message, sent because somebody subscribed.
+        is_retained: bool,
     },
+    /// What was sent has left, and nothing waits: asked for with [`Turn::tell_when_clear`].
+    Clear,
+    /// Another thread has something for this session, by [`Gateway::tell`].
+    Told(Box<dyn Any + Send>),
     /// Something that was asked for is there.
     Answer(Ticket, Reply),
     /// A timer that the session set.

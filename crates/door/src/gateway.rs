@@ -266,6 +266,13 @@ impl Gateway {
         Ok(committed?)
     }
 
+    /// Tells a session [`crate::Happening::Told`]. What is told to a connection that is gone is dropped.
+    pub fn tell(&self, connection: ConnectionId, what: Box<dyn std::any::Any + Send>) {
+        if let Some(inbox) = self.inboxes.get(connection.shard() as usize) {
+            inbox.command(Command::Tell { connection, what });
+        }
+    }
+
     /// Closes one connection. `false` when it does not exist here.
     pub async fn kick(&self, connection: ConnectionId, reason: &str) -> bool {
         let Some(inbox) = self.inboxes.get(connection.shard() as usize) else { return false };
@@ -316,7 +323,11 @@ impl Gateway {
             payload: publication.payload,
             kind: publication.kind,
             publisher: None,
+            origin: publication.origin,
             properties: publication.properties,
+            headers: publication.headers,
+            guarantee: publication.guarantee,
+            expires_at: publication.expires_at,
             idempotency_key: None,
             time: self.clock.now(),
             epoch: 0,

@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Adopt { link: Link, peer: SocketAddr, prefix: Vec<u8>, is_secure: bool },
     /// Tell a session that something it asked for is there.
     Answer { connection: ConnectionId, ticket: Ticket, reply: Reply },
+    /// Tell a session something that only its door understands.
+    Tell { connection: ConnectionId, what: Box<dyn std::any::Any + Send> },
     /// Close one connection; answers whether it existed.
     Close { connection: ConnectionId, goodbye: Goodbye, found: Option<oneshot::Sender<bool>> },
     /// Close every connection of a subject; answers how many.

@@ -122,6 +122,10 @@ impl Server {
             shards.push(thread.map_err(system("a thread cannot be started"))?);
         }
         spawn_tasks(&gateway, streams, options.tls);
+        for door in &gateway.doors {
+            door.start(&gateway)?;
+        }
+        gateway.core.apply_counts();
         let poll = Poll::new().map_err(system("an event loop cannot be made"))?;
         let stop_accepting =
             Arc::new(Waker::new(poll.registry(), STOP).map_err(system("an event loop cannot be made"))?);

@@ -24,6 +24,7 @@ use crate::fanout::Fanout;
 use crate::gateway::Gateway;
 use crate::inbox::{Command, ShardInbox};
 use crate::limits::DriverLimits;
+use crate::shard::tracking::Tracked;
 use crate::turn::Turn;
 use crate::wheel::Wheel;
 
@@ -31,6 +32,7 @@ mod catchup;
 mod flush;
 mod life;
 mod reading;
+mod tracking;
 
 /// The waker's token; slots of connections are all below it.
 pub(crate) const WAKER: Token = Token(usize::MAX);
@@ -75,14 +77,16 @@ pub(crate) struct Shard {
     buffer: Vec<u8>,
     scratch: Vec<u8>,
     /// Connections whose last read filled the buffer: there is more.
-    ready: Vec<u32>,
+    pub(crate) ready: Vec<u32>,
     /// Subscriptions that may have more to catch up with.
     pub(crate) catching: Vec<u32>,
     /// Connections to end before the turn does.
     pub(crate) endings: Vec<(u32, u32, Goodbye)>,
     /// Pending upgrades that a door has decided; a response refuses.
     pub(crate) decided: Vec<(u32, u32, Option<Vec<u8>>)>,
-    tracked: Vec<(Subscriber, Arc<Message>)>,
+    tracked: Vec<Tracked>,
+    /// Connections whose sessions want to hear when what they sent has left.
+    pub(crate) clearing: Vec<u32>,
     /// Subscriptions that a narrower grant ends.
     pub(crate) ended_subscriptions: Vec<(u32, u32, u16)>,
     /// Connections whose last byte was written.
@@ -192,6 +196,7 @@ impl Shard {
             endings: Vec::new(),
             decided: Vec::new(),
             tracked: Vec::new(),
+            clearing: Vec::new(),
             ended_subscriptions: Vec::new(),
             destroy_later: Vec::new(),
             consumed: 0,
@@ -207,7 +212,8 @@ impl Shard {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         let (mut due, mut commands, mut ready) = (Vec::new(), Vec::new(), Vec::new());
         while !self.is_stopped {
-            let may_sleep = self.ready.is_empty() && self.catching.is_empty() && self.inbox.may_sleep();
+            let is_idle = self.ready.is_empty() && self.catching.is_empty() && self.clearing.is_empty();
+            let may_sleep = is_idle && self.inbox.may_sleep();
             let timeout = if may_sleep { self.sleep() } else { Some(Duration::ZERO) };
             if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != io::ErrorKind::Interrupted
@@ -238,6 +244,7 @@ impl Shard {
             self.settle();
             self.flush();
             self.catch_up();
+            self.tell_clear();
             self.settle();
             self.flush();
             self.destroy_finished();
@@ -271,10 +278,7 @@ impl Shard {
             if self.tracked.is_empty() && self.decided.is_empty() && self.rereads.is_empty() && !has_endings {
                 break;
             }
-            for (subscriber, message) in std::mem::take(&mut self.tracked) {
-                let happening = Happening::Delivery { subscription: subscriber.subscription, message };
-                self.tell_open(subscriber.connection, happening);
-            }
+            self.tell_tracked();
             for (slot, generation, decision) in std::mem::take(&mut self.decided) {
                 if self.generation_of(slot) == generation {
                     self.conclude_upgrade(slot, decision);
@@ -354,26 +358,34 @@ impl Shard {
     /// Hands a message to every subscriber of this shard: encoded once per shape, queued once per
     /// connection.
     fn fan_out(&mut self, message: &Arc<Message>) {
-        let Self { roster, fanout, gateway, tracked, meter, owed, deliveries, samples, .. } = self;
+        let Self { roster, fanout, gateway, tracked, meter, owed, deliveries, samples, now, .. } = self;
+        let now = *now;
         let doors = &gateway.doors;
         let owed_to = if owed.replays > 0 { owed.slot } else { u32::MAX };
         let topic = topic_hash(&message.topic);
         fanout.begin_delivery();
+        let (first_tracked, mut groups) = (tracked.len(), 0);
         roster.for_each_match(&message.space, &message.topic, &mut |subscribers| {
+            groups += 1;
             for subscriber in subscribers {
                 if subscriber.connection == owed_to {
                     if subscriber.is_tracked || fanout.is_first_copy(owed_to) {
                         owed.messages.push((subscriber.subscription, message.clone()));
                     }
                 } else if subscriber.is_tracked {
-                    tracked.push((*subscriber, message.clone()));
+                    let Subscriber { connection: slot, subscription, .. } = *subscriber;
+                    tracked.push(Tracked { slot, subscription, is_retained: false, message: message.clone() });
                 } else if fanout.is_first_copy(subscriber.connection) {
                     fanout.deliver(subscriber.connection, topic, &mut |key, out| {
-                        doors[key.door as usize].encode(Outgoing::Message(message), key.shape, out);
+                        doors[key.door as usize].encode(Outgoing::Message(message), key.shape, now, out);
                     });
                 }
             }
         });
+        if groups > 1 {
+            // A connection with several filters that match is told once.
+            tracked[first_tracked..].sort_by_key(|tracked| tracked.slot);
+        }
         let is_sampled = deliveries.is_multiple_of(SAMPLED_DELIVERIES);
         *deliveries += 1;
         for (door, copies, _) in fanout.delivered() {
@@ -411,14 +423,15 @@ impl Shard {
     }
 
     fn fan_out_presence(&mut self, event: &fanfare_core::PresenceEvent) {
-        let Self { roster, fanout, gateway, .. } = self;
+        let Self { roster, fanout, gateway, now, .. } = self;
+        let now = *now;
         let doors = &gateway.doors;
         fanout.begin_delivery();
         roster.for_each_match(&event.space, &event.topic, &mut |subscribers| {
             for subscriber in subscribers.iter().filter(|s| s.wants_presence) {
                 if fanout.is_first_copy(subscriber.connection) {
                     fanout.deliver(subscriber.connection, 0, &mut |key, out| {
-                        doors[key.door as usize].encode(Outgoing::Presence(event), key.shape, out);
+                        doors[key.door as usize].encode(Outgoing::Presence(event), key.shape, now, out);
                     });
                 }
             }
@@ -449,14 +462,43 @@ impl Shard {
         let connection = self.connection_mut(slot);
         let door = connection.door;
         if connection.subscription(subscription).is_some_and(|s| s.is_tracked) {
-            let tracked = Subscriber { connection: slot, subscription, wants_presence: false, is_tracked: true };
-            self.tracked.push((tracked, message.clone()));
+            let is_retained = matches!(outgoing, Outgoing::Retained(_));
+            self.tracked.push(Tracked { slot, subscription, is_retained, message: message.clone() });
             return;
         }
-        let key = self.fanout.key_of(slot);
+        let (key, now) = (self.fanout.key_of(slot), self.now);
         let door = &self.gateway.doors[door as usize];
-        self.fanout.send(slot, key.framing, topic_hash(&message.topic), |out| door.encode(outgoing, key.shape, out));
+        self.fanout
+            .send(slot, key.framing, topic_hash(&message.topic), |out| door.encode(outgoing, key.shape, now, out));
         self.meter.row(&message.space, door.name()).delivered(message.payload.len(), 1);
+    }
+
+    /// Sends what a session has encoded of a message.
+    pub(crate) fn deliver_encoded(
+        &mut self,
+        slot: u32,
+        message: &Message,
+        may_drop: bool,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let framing = self.fanout.key_of(slot).framing;
+        let topic = if may_drop { topic_hash(&message.topic) } else { 0 };
+        self.fanout.send(slot, framing, topic, write);
+        let door = self.gateway.doors[self.connection(slot).door as usize].name();
+        self.meter.row(&message.space, door).delivered(message.payload.len(), 1);
+    }
+
+    /// Hands a subscription's messages to its session from now on.
+    pub(crate) fn track(&mut self, slot: u32, id: u16) {
+        let Some(subscription) = self.connection_mut(slot).subscription(id) else { return };
+        subscription.is_tracked = true;
+        if !subscription.is_live {
+            return;
+        }
+        let (space, filter) = (subscription.space.clone(), subscription.filter.clone());
+        let wants_presence = subscription.wants_presence;
+        let subscriber = Subscriber { connection: slot, subscription: id, wants_presence, is_tracked: true };
+        self.roster.add(&space, &filter, subscriber);
     }
 
     /// [`fanfare_core::Core::join`] for this shard.
@@ -478,6 +520,11 @@ impl Shard {
             match command {
                 Command::Adopt { link, peer, prefix, is_secure } => self.adopt(link, peer, prefix, is_secure),
                 Command::Answer { connection, ticket, reply } => self.on_answer(connection, ticket, reply),
+                Command::Tell { connection, what } => {
+                    if let Some(slot) = self.find(connection) {
+                        self.tell_open(slot, Happening::Told(what));
+                    }
+                }
                 Command::Page { connection, subscription, page } => self.on_page(connection, subscription, page),
                 Command::Close { connection, goodbye, found } => {
                     let slot = self.find(connection);

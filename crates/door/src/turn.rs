@@ -66,6 +66,14 @@ pub struct Replay {
     behind: Option<Offset>,
 }
 
+impl Replay {
+    /// Leaves out retained messages.
+    pub fn without_retained(mut self) -> Self {
+        self.retained.clear();
+        self
+    }
+}
+
 impl Turn<'_> {
     /// Now, as the shard sees it.
     pub fn now(&self) -> Millis {
@@ -128,6 +136,43 @@ impl Turn<'_> {
     pub fn read_again(&mut self) {
         let generation = self.shard.generation_of(self.slot);
         self.shard.rereads.push((self.slot, generation));
+    }
+
+    /// Takes no more bytes of the peer until [`Turn::take_input`]: its socket is not read, and the
+    /// peer's own sending comes to a stop. What was read already waits as the session left it.
+    pub fn hold_input(&mut self) {
+        self.shard.connection_mut(self.slot).is_held = true;
+    }
+
+    /// Goes on with what [`Turn::hold_input`] has held up.
+    pub fn take_input(&mut self) {
+        if std::mem::take(&mut self.shard.connection_mut(self.slot).is_held) {
+            self.shard.ready.push(self.slot);
+            self.read_again();
+        }
+    }
+
+    /// Tells the session [`crate::Happening::Clear`] once what it sent has left: in the next turn,
+    /// or when a slow peer has taken what waits for it.
+    pub fn tell_when_clear(&mut self) {
+        self.shard.connection_mut(self.slot).extras().awaits_clear = true;
+        self.shard.clearing.push(self.slot);
+    }
+
+    /// Something that was sent waits for a slow peer.
+    pub fn has_backlog(&self) -> bool {
+        self.shard.connection(self.slot).backlog.is_some()
+    }
+
+    /// Sends a message as the session has encoded it, and counts it. `may_drop` allows the rule for
+    /// slow consumers to leave it out.
+    pub fn deliver(&mut self, message: &Message, may_drop: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        self.shard.deliver_encoded(self.slot, message, may_drop, write);
+    }
+
+    /// From now on the session is told each message of this subscription.
+    pub fn track(&mut self, id: u16) {
+        self.shard.track(self.slot, id);
     }
 
     /// Accepts an upgrade that was left pending.

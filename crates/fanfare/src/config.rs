@@ -114,6 +114,7 @@ impl Config {
                 age_ms: history.age_ms,
                 bytes: history.bytes,
                 memory_bytes: history.memory_bytes,
+                held_count: history.held_count,
                 ..HistorySettings::default()
             },
             message_bytes_max: bytes,

@@ -1,5 +1,6 @@
 //! A door that sends back what it gets: the smallest there is, and what RFC 6455 suites talk to.
 
+use fanfare_core::Millis;
 use fanfare_door::{Arrival, Door, Happening, Mounts, Opening, Outgoing, Session, Shape, Turn, WebSocketMount};
 use fanfare_websocket::MessageKind;
 
@@ -24,7 +25,7 @@ impl Door for EchoDoor {
         Opening::Accept(Box::new(EchoSession))
     }
 
-    fn encode(&self, _outgoing: Outgoing<'_>, _shape: Shape, _out: &mut Vec<u8>) {}
+    fn encode(&self, _outgoing: Outgoing<'_>, _shape: Shape, _now: Millis, _out: &mut Vec<u8>) {}
 }
 
 impl Session for EchoSession {

@@ -11,6 +11,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanfare_core::Millis;
 use fanfare_door::{
     Arrival, Door, DriverLimits, Goodbye, Happening, Mounts, Opening, Outgoing, Reply, Session, Shape, Turn,
     WebSocketMount,
@@ -50,7 +51,7 @@ impl Door for LaterDoor {
         Opening::Pending(Box::new(Later::Undecided { answer }))
     }
 
-    fn encode(&self, _outgoing: Outgoing<'_>, _shape: Shape, _out: &mut Vec<u8>) {}
+    fn encode(&self, _outgoing: Outgoing<'_>, _shape: Shape, _now: Millis, _out: &mut Vec<u8>) {}
 }
 
 impl Session for Later {

@@ -154,6 +154,9 @@ impl Shard {
             Ok(true) => {
                 let had_backlog = connection.backlog.take().is_some();
                 let is_closing = matches!(connection.phase, Phase::Closing);
+                if had_backlog && connection.extras.as_ref().is_some_and(|e| e.awaits_clear) {
+                    self.clearing.push(slot);
+                }
                 if had_backlog && connection.extras.as_ref().is_some_and(|e| !e.catch_ups.is_empty()) {
                     self.catching.push(slot);
                 }

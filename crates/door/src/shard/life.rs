@@ -68,6 +68,7 @@ impl Shard {
             is_pinged: false,
             is_tunnel: false,
             is_read_closed: false,
+            is_held: false,
         };
         self.slots[slot as usize].connection = Some(Box::new(connection));
         self.fanout.clear_slot(slot);
@@ -428,6 +429,7 @@ impl Shard {
         self.slots[slot as usize].connection.as_ref()?;
         self.drop_all_subscriptions(slot);
         self.forget_subject(slot);
+        self.tracked.retain(|tracked| tracked.slot != slot);
         self.fanout.clear_slot(slot);
         let entry = &mut self.slots[slot as usize];
         let mut connection = entry.connection.take()?;
@@ -523,9 +525,9 @@ impl Shard {
             if !self.connection(slot).is_open() || !self.fanout.is_first_copy(slot) {
                 continue;
             }
-            let doors = &self.gateway.doors;
+            let (doors, now) = (&self.gateway.doors, self.now);
             self.fanout.deliver(slot, 0, &mut |key, out| {
-                doors[key.door as usize].encode(Outgoing::Message(message), key.shape, out);
+                doors[key.door as usize].encode(Outgoing::Message(message), key.shape, now, out);
             });
             sent += 1;
         }

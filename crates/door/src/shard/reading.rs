@@ -31,6 +31,11 @@ impl Shard {
         if !self.exists(slot) {
             return;
         }
+        if self.connection(slot).is_held {
+            // Whoever lets go of it has the socket read again, so that this edge is not lost.
+            self.connection_mut(slot).is_read_closed |= is_ending;
+            return;
+        }
         let mut buffer = std::mem::take(&mut self.buffer);
         let now = self.now;
         let connection = self.connection_mut(slot);

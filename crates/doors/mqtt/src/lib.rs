@@ -39,7 +39,7 @@ impl Door for MqttDoor {
         Opening::Accept(Box::new(session::MqttSession::new(turn)))
     }
 
-    fn encode(&self, outgoing: Outgoing<'_>, shape: Shape, out: &mut Vec<u8>) {
+    fn encode(&self, outgoing: Outgoing<'_>, shape: Shape, _now: fanfare_core::Millis, out: &mut Vec<u8>) {
         match outgoing {
             _ if shape == SILENT => {}
             Outgoing::Message(message) => codec::encode_publish(out, &message.topic, &message.payload, false),

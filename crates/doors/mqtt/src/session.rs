@@ -76,6 +76,8 @@ impl Session for MqttSession {
             | Happening::Answer(..)
             | Happening::Text(_)
             | Happening::Binary(_)
+            | Happening::Clear
+            | Happening::Told(_)
             | Happening::Delivery { .. } => {}
         }
     }

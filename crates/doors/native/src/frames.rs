@@ -148,7 +148,7 @@ pub(crate) fn member(member: &Member) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fanfare_core::TopicName;
+    use fanfare_core::{Guarantee, TopicName};
 
     fn frame(kind: Kind, payload: &'static [u8]) -> Value {
         let message_value = Message {
@@ -158,6 +158,10 @@ mod tests {
             kind,
             publisher: Some("ann".into()),
             properties: vec![("k".into(), "v".into())],
+            origin: None,
+            headers: None,
+            guarantee: Guarantee::default(),
+            expires_at: None,
             idempotency_key: None,
             time: 7,
             epoch: 0x5f,

@@ -11,6 +11,7 @@ mod session;
 
 use std::sync::Arc;
 
+use fanfare_core::Millis;
 use fanfare_door::{Arrival, Door, HttpMount, Mounts, Opening, Outgoing, Shape, Turn, WebSocketMount};
 use fanfare_websocket::MessageKind;
 
@@ -36,8 +37,9 @@ impl Door for NativeDoor {
         session::open(arrival, turn)
     }
 
-    fn encode(&self, outgoing: Outgoing<'_>, _shape: Shape, out: &mut Vec<u8>) {
+    fn encode(&self, outgoing: Outgoing<'_>, _shape: Shape, now: Millis, out: &mut Vec<u8>) {
         match outgoing {
+            Outgoing::Message(message) | Outgoing::Retained(message) if message.is_expired(now) => {}
             Outgoing::Message(message) => frames::message(out, message, false, true),
             Outgoing::Retained(message) => frames::message(out, message, true, true),
             Outgoing::Presence(event) => frames::presence(out, event),

@@ -97,7 +97,12 @@ impl Session for NativeSession {
             Happening::Gap { subscription } => on_gap(subscription, turn),
             Happening::Unsubscribed { subscription } => on_unsubscribed(subscription, turn),
             Happening::Goodbye(goodbye) => say_goodbye(goodbye, turn),
-            Happening::Timer(_) | Happening::Bytes(_) | Happening::Delivery { .. } | Happening::Gone => {}
+            Happening::Timer(_)
+            | Happening::Bytes(_)
+            | Happening::Delivery { .. }
+            | Happening::Clear
+            | Happening::Told(_)
+            | Happening::Gone => {}
         }
     }
 }

@@ -207,6 +207,9 @@ sections! {
         bytes: u64 = HistorySettings::default().bytes => Count(0, BYTES_MAX);
         /// How much of it is held in memory, in bytes. Default: 64 MiB.
         memory_bytes: u64 = HistorySettings::default().memory_bytes => Count(0, BYTES_MAX);
+        /// Messages kept of a topic to which a durable session (MQTT) subscribes, where `count` is
+        /// less: what is beyond it is lost to sessions that stay away. Default: 100,000.
+        held_count: usize = HistorySettings::default().held_count => Count(0, COUNT_MAX);
     }
 }
 
