@@ -106,7 +106,7 @@ fn more_trims_than_fit_one_batch_go_in_several() {
         bench.publish(&format!("t{}", n % 30), "x", 0).unwrap();
     }
     let bench = open(&shelf, counting(1));
-    bench.core.tick(0);
+    bench.core.apply_counts();
     assert_eq!(shelf.offsets("default").len(), 30);
 }
 
