@@ -86,8 +86,8 @@ pub struct ConnectionPolicy {
 /// Makes `policies` ready for a connection: `context` holds what is known about it, and any
 /// `iot:ConnectAttributes` in it are disregarded, as [`ConnectionPolicy::connect`] is told them.
 ///
-/// The result has at most one matcher per action and resource, and for a resource whose wildcards
-/// reach into the name at most one per character of the ARN before the name.
+/// The result has one matcher per action and resource; only if the pattern has wildcards before the
+/// name's first `/`, or is shorter than an ARN, there may be one per character of that part.
 pub fn compile(policies: &PolicySet, context: &Context, scope: &Scope<'_>) -> ConnectionPolicy {
     let bare = context.clone().with_all(CONNECT_ATTRIBUTES, []);
     let asking = Attributes::ALL.map(|asked| bare.clone().connect_attributes(asked.is_persistent, asked.has_will));
@@ -106,9 +106,7 @@ pub fn compile(policies: &PolicySet, context: &Context, scope: &Scope<'_>) -> Co
         if statement.concerns("iot:connect") {
             let globs = globs(statement, &bare, &scope.prefix("client"));
             for (matchers, context) in compiled.connect.iter_mut().zip(&asking) {
-                let is_strict = policies.demands_connect_condition("iot:connect", context);
-                let is_admitted = statement.effect == Effect::Deny || !is_strict || statement.is_about_connect();
-                if is_admitted && statement.conditions_hold(context) {
+                if policies.admits(statement, "iot:connect", context) && statement.conditions_hold(context) {
                     matchers.extend(statement.effect, number, &globs);
                 }
             }
@@ -132,8 +130,7 @@ pub fn compile(policies: &PolicySet, context: &Context, scope: &Scope<'_>) -> Co
 
 /// What may follow `prefix` in the statement's resources.
 fn globs(statement: &Statement, context: &Context, prefix: &str) -> Vec<Glob> {
-    let resources = statement.resources.iter().filter_map(|resource| resource.expand(context));
-    resources.flat_map(|pattern| pattern.after(prefix)).collect()
+    statement.resources.iter().flat_map(|resource| resource.after(prefix, context)).collect()
 }
 
 impl ConnectionPolicy {

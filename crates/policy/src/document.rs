@@ -6,11 +6,11 @@ use fanfare_core::Effect;
 use serde_json::{Map, Value};
 
 use crate::condition::Condition;
-use crate::context::{CLIENT_ID_KEYS, Context};
+use crate::context::Context;
 use crate::error::{Place, PolicyError};
 use crate::glob::Glob;
 use crate::json;
-use crate::template::{Template, Wildcards};
+use crate::resource::Resource;
 
 const VERSION: &str = "2012-10-17";
 
@@ -100,7 +100,7 @@ pub(crate) struct Statement {
     pub(crate) effect: Effect,
     /// Lower case: actions are compared without regard to case.
     actions: Box<[Glob]>,
-    pub(crate) resources: Box<[Template]>,
+    pub(crate) resources: Box<[Resource]>,
     pub(crate) conditions: Box<[Condition]>,
 }
 
@@ -119,7 +119,7 @@ impl Statement {
         let known = ["Sid", "Effect", "Action", "Resource", "Condition"];
         fields.know(&known, "Sid, Effect, Action, Resource, Condition")?;
         let actions = fields.list("Action")?.into_iter().map(|action| parse_action(action, &place));
-        let resources = fields.list("Resource")?.into_iter().map(|resource| parse_resource(resource, &place));
+        let resources = fields.list("Resource")?.into_iter().map(|resource| Resource::parse(resource, &place));
         let conditions = fields.map.get("Condition").map(|value| Condition::parse_all(value, &place)).transpose()?;
         Ok(Self {
             sid: sid.map(Arc::from),
@@ -137,7 +137,7 @@ impl Statement {
 
     /// Whether a resource holds what the client calls itself.
     pub(crate) fn uses_client_id(&self) -> bool {
-        self.resources.iter().any(|resource| resource.uses(&CLIENT_ID_KEYS))
+        self.resources.iter().any(Resource::uses_client_id)
     }
 
     /// Whether its conditions hold for `context`.
@@ -161,20 +161,6 @@ fn parse_action(action: &str, place: &Place) -> Result<Glob, PolicyError> {
         return Ok(Glob::parse(&action.to_ascii_lowercase()));
     }
     Err(PolicyError::Action { place: place.clone(), action: action.to_owned() })
-}
-
-fn parse_resource(resource: &str, place: &Place) -> Result<Template, PolicyError> {
-    if !resource.starts_with("arn:") && !resource.starts_with('*') {
-        return Err(PolicyError::Resource { place: place.clone(), resource: resource.to_owned() });
-    }
-    let error = |variable| PolicyError::Variable { place: place.clone(), variable };
-    Template::parse(&in_one_partition(resource), Wildcards::Apply).map_err(error)
-}
-
-/// The three partitions of AWS are one here: `arn:aws-cn:` and `arn:aws-us-gov:` become `arn:aws:`.
-pub(crate) fn in_one_partition(resource: &str) -> String {
-    let rest = resource.strip_prefix("arn:aws-cn:").or_else(|| resource.strip_prefix("arn:aws-us-gov:"));
-    rest.map_or_else(|| resource.to_owned(), |rest| format!("arn:aws:{rest}"))
 }
 
 /// An object of the document, with the place for errors.

@@ -31,8 +31,8 @@
 //! - **Document**: `Version` 2012-10-17, `Id`, `Statement`; in a statement `Sid`, `Effect`, `Action`,
 //!   `Resource`, `Condition`. Anything else is an error, also the same key twice.
 //! - **Actions** without regard to case, **resources** with it: `*` is any run of characters, also
-//!   across `/` and `:`, `?` one character, `+` and `#` themselves. The partitions `aws`, `aws-cn`
-//!   and `aws-us-gov` are the same.
+//!   across `/`, `?` one character, `+` and `#` themselves. In a complete ARN a `*` in the region or
+//!   account does not go beyond it. The partitions `aws`, `aws-cn` and `aws-us-gov` are the same.
 //! - **Variables** `${name}` in resources and in values of text conditions, `${*}`, `${?}`, `${$}` as
 //!   escapes. Values are plain text: a `*` in a client id is no wildcard. What has no value matches
 //!   nothing, which goes for a Deny, too: do not rest a Deny on a variable that may be missing.
@@ -45,6 +45,7 @@
 //! |--------------|------------------------------------------------------|
 //! | `document`   | JSON to statements                                   |
 //! | `json`       | keys that occur twice                                |
+//! | `resource`   | patterns over ARNs                                   |
 //! | `template`   | texts with wildcards and variables                   |
 //! | `glob`       | matching                                             |
 //! | `context`    | values of keys and variables                         |
@@ -63,6 +64,7 @@ mod error;
 mod glob;
 mod json;
 mod operation;
+mod resource;
 mod set;
 mod template;
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use fanfare_core::Effect;
 
 use crate::context::{CONNECT_ATTRIBUTES, Context};
-use crate::document::{Document, Statement, in_one_partition};
+use crate::document::{Document, Statement};
 use crate::error::PolicyError;
 use crate::operation::{Operation, Scope};
+use crate::resource::in_one_partition;
 
 /// Most policies of one principal.
 pub const DOCUMENTS_MAX: usize = 10;
@@ -128,15 +129,11 @@ impl PolicySet {
     pub fn decide(&self, action: &str, resource: &str, context: &Context) -> Decision {
         let action = action.to_ascii_lowercase();
         let resource = in_one_partition(resource);
-        let is_strict = self.demands_connect_condition(&action, context);
         let mut decision = Decision::NotAllowed;
         for (statement, reference) in self.statements() {
-            let is_admitted = statement.effect == Effect::Deny || !is_strict || statement.is_about_connect();
-            let covers = || {
-                let patterns = statement.resources.iter().filter_map(|pattern| pattern.expand(context));
-                patterns.into_iter().any(|pattern| pattern.matches(&resource))
-            };
-            if !(is_admitted && statement.concerns(&action) && covers() && statement.conditions_hold(context)) {
+            let is_admitted = || self.admits(statement, &action, context) && statement.conditions_hold(context);
+            let covers = || statement.resources.iter().any(|pattern| pattern.covers(&resource, context));
+            if !(statement.concerns(&action) && covers() && is_admitted()) {
                 continue;
             }
             match statement.effect {
@@ -153,10 +150,12 @@ impl PolicySet {
         self.decide(operation.action(), &operation.resource(scope), context)
     }
 
-    /// Whether an Allow needs a condition on what the CONNECT asks for.
-    pub(crate) fn demands_connect_condition(&self, action: &str, context: &Context) -> bool {
+    /// Whether the statement may count: in strict mode, an Allow of a CONNECT that asks for more
+    /// than the plain thing counts only with a condition on that.
+    pub(crate) fn admits(&self, statement: &Statement, action: &str, context: &Context) -> bool {
         let asks_for_more = || !context.values(CONNECT_ATTRIBUTES).is_empty();
-        self.is_strict_about_connect && action == "iot:connect" && asks_for_more()
+        let is_demanding = self.is_strict_about_connect && action == "iot:connect" && asks_for_more();
+        statement.effect == Effect::Deny || !is_demanding || statement.is_about_connect()
     }
 
     /// All statements, each with what makes its reference.
