@@ -7,25 +7,20 @@
 //!
 //! ```
 //! use fanfare_aws::credentials::Credential;
-//! use fanfare_aws::sigv4::{PayloadHash, Request, Rules, Signing, sign_headers, verify};
+//! use fanfare_aws::sigv4::{PayloadHash, Request, Rules, Signing, presign_url, verify};
 //!
 //! let credential = Credential::new("AKIDEXAMPLE", "a-secret", "someone");
 //! let now_ms = 1_767_323_045_000;
-//! let mut headers = vec![("host".to_owned(), "gw.example".to_owned())];
-//! let request = |headers: &[(String, String)], check: &mut dyn FnMut(&Request<'_>)| {
-//!     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-//!     let payload = PayloadHash::Bytes(b"hello");
-//!     check(&Request { method: "POST", raw_path: "/topics/a%2Fb", raw_query: "qos=1", headers: &headers, payload });
-//! };
-//! let mut added = Vec::new();
-//! let signing = Signing::new(&credential, "eu-central-1", "iotdata", now_ms);
-//! request(&headers, &mut |request| added = sign_headers(request, &signing).expect("host is there"));
-//! headers.extend(added.into_iter().map(|(name, value)| (name.to_owned(), value)));
-//! request(&headers, &mut |request| {
-//!     let find = |key: &str| (key == "AKIDEXAMPLE").then(|| credential.clone());
-//!     let verified = verify(request, &find, &Rules::new(&["iotdata"], now_ms)).expect("we signed it");
-//!     assert_eq!(verified.credential.principal, "someone");
-//! });
+//! let headers = [("host", "gw.example")];
+//! let payload = PayloadHash::Bytes(b"");
+//! let mut request = Request { method: "GET", raw_path: "/mqtt", raw_query: "", headers: &headers, payload };
+//! let url = presign_url(&request, &Signing::new(&credential, "local", "iotdevicegateway", now_ms), None)?;
+//!
+//! request.raw_query = url.split_once('?').map_or("", |(_, query)| query);
+//! let find = |key: &str| (key == "AKIDEXAMPLE").then(|| credential.clone());
+//! let verified = verify(&request, &find, &Rules::new(&["iotdevicegateway"], now_ms))?;
+//! assert_eq!(verified.credential.principal, "someone");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod canonical;

@@ -59,10 +59,8 @@ pub enum AnswerError {
     /// A principal of other characters, or too long, or empty.
     #[error("`principalId` in the authorizer's answer must be 1 to {PRINCIPAL_CHARS_MAX} letters and digits")]
     Principal,
-    /// No policy document would allow nothing.
-    #[error(
-        "`policyDocuments` in the authorizer's answer holds {0} documents; 1 to {POLICY_DOCUMENTS_MAX} are allowed"
-    )]
+    /// More than [`POLICY_DOCUMENTS_MAX`].
+    #[error("`policyDocuments` in the authorizer's answer holds {0} documents; {POLICY_DOCUMENTS_MAX} are allowed")]
     PolicyCount(usize),
     /// A document that is neither an object nor a string that holds one.
     #[error("policy document {0} in the authorizer's answer is neither a JSON object nor a string that holds one")]
@@ -119,7 +117,7 @@ impl Decision {
             return Err(AnswerError::Principal);
         }
         let documents = present(answer.policy_documents, "policyDocuments")?;
-        if !(1..=POLICY_DOCUMENTS_MAX).contains(&documents.len()) {
+        if documents.len() > POLICY_DOCUMENTS_MAX {
             return Err(AnswerError::PolicyCount(documents.len()));
         }
         let policy_documents = documents.into_iter().enumerate().map(|(at, value)| document(at, value));

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +13,8 @@ const PEM_BYTES_MAX: usize = 8 * 1024;
 
 /// The longest signature that is read, in bytes: 8192 bits in base64 with every character escaped.
 const SIGNATURE_BYTES_MAX: usize = 1368 * 3;
+
+const KEY_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const END: &str = "-----END PUBLIC KEY-----";
@@ -58,6 +61,11 @@ impl TokenKey {
         let inner = inner.filter(|_| pem.len() <= PEM_BYTES_MAX).ok_or(TokenKeyError::Pem)?;
         let text: String = inner.split_ascii_whitespace().collect();
         let der = STANDARD.decode(text).map_err(|_| TokenKeyError::Base64)?;
+        // The verification refuses short keys too, but then nobody would learn why.
+        let bits = PublicEncryptingKey::from_der(&der).map_err(|_| TokenKeyError::Kind)?.key_size_bits();
+        if !KEY_BITS.contains(&bits) {
+            return Err(TokenKeyError::Kind);
+        }
         ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der).map(Self).map_err(|_| TokenKeyError::Kind)
     }
 }
