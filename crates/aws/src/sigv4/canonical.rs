@@ -64,10 +64,13 @@ impl Canonical<'_> {
 pub(crate) fn header_value(headers: &[(&str, &str)], name: &str) -> Option<String> {
     let mut out: Option<String> = None;
     for (_, value) in headers.iter().filter(|(sent, _)| sent.eq_ignore_ascii_case(name)) {
-        let text = out.get_or_insert_default();
-        if !text.is_empty() {
-            text.push(',');
-        }
+        let text = match &mut out {
+            None => out.insert(String::new()),
+            Some(text) => {
+                text.push(',');
+                text
+            }
+        };
         for (at, word) in value.split_ascii_whitespace().enumerate() {
             if at > 0 {
                 text.push(' ');
@@ -132,6 +135,7 @@ mod tests {
         let headers = [("X-K", "  a   b "), ("host", "h"), ("x-k", "c")];
         assert_eq!(header_value(&headers, "x-k").as_deref(), Some("a b,c"));
         assert_eq!(header_value(&headers, "x-l"), None);
+        assert_eq!(header_value(&[("a", ""), ("a", "b")], "a").as_deref(), Some(",b"));
     }
 
     #[test]

@@ -116,6 +116,25 @@ mod tests {
         assert_eq!(PathForm::Twice.apply("/a%2Fb").unwrap(), "/a%252Fb");
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+        /// Whatever the usual forms of two paths share, they name one resource.
+        #[test]
+        fn one_signature_is_never_good_for_two_resources(pieces in proptest::collection::vec(0..8_usize, 0..5)) {
+            let spell = |other: bool| -> String {
+                let one = ["/", "a", "%2F", "%25", "%41", "=", "%3D", "2F"];
+                let two = ["%2F", "%61", "%252F", "%2525", "%2541", "%3D", "%253D", "%32F"];
+                pieces.iter().map(|at| if other { two[*at] } else { one[*at] }).collect()
+            };
+            let resource = |path: &str| path.split('/').map(escape_once).collect::<Vec<_>>();
+            let (one, two) = (format!("/{}", spell(false)), format!("/{}", spell(true)));
+            let forms = [PathForm::Twice, PathForm::Once];
+            let shares = forms.iter().any(|a| forms.iter().any(|b| a.apply(&one).is_some_and(|path| b.apply(&two) == Some(path))));
+            proptest::prop_assert!(!shares || resource(&one) == resource(&two), "{} {}", one, two);
+        }
+    }
+
     #[test]
     fn a_query_is_sorted_and_respelled() {
         let pairs = query_pairs("b=%2f&a=1&flag&a=0&&c=x+y&d=%2B&a-=z");
