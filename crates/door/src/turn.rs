@@ -293,6 +293,15 @@ impl Turn<'_> {
         self.shard.publish(self.slot, publication, ticket)
     }
 
+    /// For what is to be kept beside messages: the session hears [`Reply::Committed`] under this
+    /// ticket when it is on disk.
+    pub fn on_commit(&mut self, ticket: Ticket) -> fanfare_core::Done {
+        let (inbox, connection) = (self.shard.inbox.clone(), self.connection());
+        Box::new(move |result| {
+            inbox.command(Command::Answer { connection, ticket, reply: Reply::Committed(result) });
+        })
+    }
+
     /// The connection is on a topic, under its principal's subject or its own id.
     ///
     /// # Errors

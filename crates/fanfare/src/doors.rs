@@ -9,7 +9,7 @@ use fanfare_door::Door;
 pub fn all(operations: Operations) -> Vec<Arc<dyn Door>> {
     vec![
         Arc::new(fanfare_native::NativeDoor), //
-        Arc::new(fanfare_mqtt::MqttDoor),
+        Arc::new(fanfare_mqtt::MqttDoor::new(fanfare_mqtt::MqttOptions::default())),
         Arc::new(OperationsDoor::new(operations)),
     ]
 }

@@ -1,25 +1,49 @@
-//! The MQTT door: MQTT 3.1.1 with quality of service 0, over TCP and inside WebSocket.
+//! The MQTT door: MQTT 3.1, 3.1.1 and 5.0, over TCP and inside WebSocket.
 //!
-//! `README.md` says what is compatible and what is not yet. [`codec`] is the wire, `session` the
-//! conversation of one connection.
+//! `session` is the conversation of one connection, `state` what of it outlives the connection,
+//! `outbound` its sending half. `registry` knows which client is where, `ledger` writes sessions
+//! down, `groups` are shared subscriptions, and `hub` is what all connections share.
 
-pub mod codec;
+mod authenticate;
+mod groups;
+mod hub;
+mod ledger;
+mod options;
+mod outbound;
+mod registry;
 mod session;
+mod state;
+mod translate;
+mod will;
 
-use fanfare_door::{Arrival, Door, Mounts, Opening, Outgoing, Shape, StreamMount, Turn, WebSocketMount};
+use std::sync::Arc;
+
+use fanfare_core::{LogError, Millis};
+use fanfare_door::{Arrival, Door, Gateway, Mounts, Opening, Outgoing, Shape, StreamMount, Turn, WebSocketMount};
 use fanfare_websocket::MessageKind;
+
+pub use options::{DenyCode, MqttOptions, Profile};
+
+use hub::Hub;
+use session::{MqttSession, SILENT, encode_plain};
 
 /// Name of the door in metrics and logs.
 pub const NAME: &str = "mqtt";
 
-/// Nothing is sent: the client has not been let in, and CONNACK comes before everything else.
-const SILENT: Shape = Shape(0);
-/// PUBLISH packets of MQTT 3.1.1 with quality of service 0.
-const V3_QOS_0: Shape = Shape(1);
+/// The first byte of every MQTT connection: CONNECT.
+const CONNECT_BYTE: u8 = 0x10;
 
 /// The MQTT door.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MqttDoor;
+pub struct MqttDoor {
+    hub: Arc<Hub>,
+}
+
+impl MqttDoor {
+    /// A door with these settings.
+    pub fn new(options: MqttOptions) -> Self {
+        Self { hub: Arc::new(Hub::new(options)) }
+    }
+}
 
 impl Door for MqttDoor {
     fn name(&self) -> &'static str {
@@ -30,21 +54,20 @@ impl Door for MqttDoor {
         // Clients of AWS offer "mqttv3.1" and then speak 3.1.1.
         let subprotocols = &["mqtt", "mqttv3.1"];
         let tunnel = WebSocketMount { path: "/mqtt", subprotocols, sends: MessageKind::Binary };
-        let stream = StreamMount { first_byte: codec::CONNECT_BYTE };
+        let stream = StreamMount { first_byte: CONNECT_BYTE };
         Mounts { tunnels: vec![tunnel], streams: vec![stream], ..Mounts::default() }
+    }
+
+    fn start(&self, gateway: &Arc<Gateway>) -> Result<(), LogError> {
+        self.hub.start(gateway)
     }
 
     fn open(&self, _arrival: &Arrival<'_>, turn: &mut Turn<'_>) -> Opening {
         turn.set_shape(SILENT);
-        Opening::Accept(Box::new(session::MqttSession::new(turn)))
+        Opening::Accept(Box::new(MqttSession::new(self.hub.clone(), turn)))
     }
 
-    fn encode(&self, outgoing: Outgoing<'_>, shape: Shape, _now: fanfare_core::Millis, out: &mut Vec<u8>) {
-        match outgoing {
-            _ if shape == SILENT => {}
-            Outgoing::Message(message) => codec::encode_publish(out, &message.topic, &message.payload, false),
-            Outgoing::Retained(message) => codec::encode_publish(out, &message.topic, &message.payload, true),
-            Outgoing::Presence(_) => {}
-        }
+    fn encode(&self, outgoing: Outgoing<'_>, shape: Shape, now: Millis, out: &mut Vec<u8>) {
+        encode_plain(outgoing, shape, now, out);
     }
 }

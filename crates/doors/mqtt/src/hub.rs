@@ -1,0 +1,192 @@
+//! What all connections of the door share.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use fanfare_core::{Action, LogError, Message, Millis, Offset, Position, Publication, TopicName};
+use fanfare_door::Gateway;
+
+use crate::NAME;
+use crate::groups::Groups;
+use crate::ledger::{Ledger, Restored};
+use crate::options::MqttOptions;
+use crate::outbound::{Inflight, Source};
+use crate::registry::{Effect, Registry};
+use crate::state::State;
+use crate::will::Will;
+
+mod restoring;
+
+/// What the door has beside its connections.
+pub(crate) struct Hub {
+    pub(crate) options: MqttOptions,
+    pub(crate) registry: Registry,
+    pub(crate) groups: Groups,
+    started: OnceLock<Started>,
+}
+
+struct Started {
+    gateway: Arc<Gateway>,
+    ledger: Ledger,
+    space: Arc<str>,
+}
+
+impl Hub {
+    pub(crate) fn new(options: MqttOptions) -> Self {
+        Self { options, registry: Registry::default(), groups: Groups::default(), started: OnceLock::new() }
+    }
+
+    /// Finds the sessions of earlier runs and begins to look after them.
+    pub(crate) fn start(self: &Arc<Self>, gateway: &Arc<Gateway>) -> Result<(), LogError> {
+        let space = gateway.default_space().clone();
+        let ledger = Ledger::new(gateway.core.clone());
+        let restored = ledger.restore()?;
+        let _ = self.started.set(Started { gateway: gateway.clone(), ledger, space });
+        self.take_back(restored);
+        gateway.tasks.spawn(keep_watch(self.clone()));
+        Ok(())
+    }
+
+    fn started(&self) -> &Started {
+        self.started.get().expect("a door is started before connections come")
+    }
+
+    pub(crate) fn gateway(&self) -> &Arc<Gateway> {
+        &self.started().gateway
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.started().ledger
+    }
+
+    /// The space whose topics MQTT's are.
+    pub(crate) fn space(&self) -> &Arc<str> {
+        &self.started().space
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.gateway().clock.now()
+    }
+
+    pub(crate) fn count_limit(&self, name: &'static str) {
+        self.gateway().metrics.limit(name);
+    }
+
+    /// Where the log stands; a session that begins now has seen everything up to here.
+    pub(crate) fn head(&self) -> Position {
+        self.gateway().core.head(self.space()).unwrap_or(Position { epoch: 0, offset: 0 })
+    }
+
+    /// Messages that were sent once, or dealt out, and are needed again.
+    pub(crate) async fn recall(&self, wanted: Vec<(TopicName, Offset)>) -> Vec<Option<Arc<Message>>> {
+        let (gateway, space) = (self.gateway().clone(), self.space().clone());
+        let reading = self.gateway().tasks.spawn_blocking(move || gateway.core.recall(&space, &wanted));
+        match reading.await {
+            Ok(Ok(messages)) => messages,
+            Ok(Err(refusal)) => {
+                tracing::warn!(%refusal, "messages in flight could not be read again");
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Does what a change in the registry asks for.
+    pub(crate) fn carry_out(self: &Arc<Self>, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Publish(client_id, will) => self.speak(client_id, &will),
+                Effect::CancelWill(_) => {}
+                Effect::End(state) => self.end(*state),
+            }
+        }
+    }
+
+    /// Publishes a will.
+    fn speak(self: &Arc<Self>, client_id: Arc<str>, will: &Will) {
+        let publication = will.publication(self.space().clone(), client_id, self.now());
+        let (gateway, principal) = (self.gateway().clone(), will.principal.clone());
+        self.gateway().tasks.spawn(async move {
+            if let Err(refusal) = gateway.publish(&principal, publication, NAME).await {
+                tracing::debug!(%refusal, "a will was not published");
+                gateway.metrics.refusal(NAME, refusal.code());
+            }
+        });
+    }
+
+    /// Publishes something of the door's own, beside clients.
+    pub(crate) fn announce(self: &Arc<Self>, publication: Publication) {
+        let gateway = self.gateway().clone();
+        self.gateway().tasks.spawn(async move {
+            let everybody = fanfare_core::Principal::anonymous(fanfare_core::Grant::everything());
+            if let Err(refusal) = gateway.publish(&everybody, publication, NAME).await {
+                tracing::debug!(%refusal, "an event was not published");
+            }
+        });
+    }
+
+    /// A session is over: nothing is kept for it any more.
+    pub(crate) fn end(&self, mut state: State) {
+        if state.is_recorded {
+            self.ledger().forget(&state);
+        }
+        for subscription in &state.subscriptions {
+            if subscription.is_held {
+                self.gateway().core.release(self.space(), &subscription.filter);
+            }
+        }
+        for (share, topic, offset) in state.outbound.end() {
+            share.give_back_unread(&state.client_id, topic, offset);
+        }
+        for subscription in &state.subscriptions {
+            if let Some(share) = &subscription.share {
+                self.groups.leave(self, share, &state.client_id);
+            }
+        }
+    }
+
+    /// Writes down what a client leaves behind.
+    pub(crate) fn record_leaving(&self, state: &mut State, will: Option<&Will>) {
+        let ledger = self.ledger();
+        let client_id = state.client_id.clone();
+        for (order, inflight) in state.outbound.inflight.iter_mut().enumerate() {
+            inflight.is_recorded = ledger.put_inflight(&client_id, inflight, order as u64, None);
+        }
+        for (number, outgoing) in state.outbound.pending.iter().enumerate() {
+            ledger.put_waiting(&client_id, number as u16, &Inflight::waiting(outgoing));
+        }
+        let position = Position { epoch: self.head().epoch, offset: state.outbound.low_water() };
+        ledger.put_cursor(&client_id, position);
+        ledger.put_main(state, will, Some(self.now()), None);
+    }
+
+    /// A message that came from somewhere is done with, whatever became of it.
+    pub(crate) fn settle(&self, client_id: &str, source: &Source, offset: Offset) {
+        if let Source::Shared(share) = source {
+            share.done(client_id, offset);
+        }
+    }
+
+    /// Whether a principal may receive a message, where rules say something about that.
+    pub(crate) fn may_receive(&self, principal: &fanfare_core::Principal, message: &Message) -> bool {
+        principal.grant.allows(Action::Receive, &message.space, &message.topic)
+    }
+
+    fn take_back(self: &Arc<Self>, restored: Restored) {
+        restoring::take_back(self, restored);
+    }
+}
+
+/// Wakes when somebody who is away has to be looked at.
+async fn keep_watch(hub: Arc<Hub>) {
+    loop {
+        let changed = hub.registry.changed.notified();
+        let (effects, next) = hub.registry.due(hub.now());
+        hub.carry_out(effects);
+        let wait = next.map_or(Duration::from_secs(3_600), |at| Duration::from_millis(at.saturating_sub(hub.now())));
+        tokio::select! {
+            () = changed => {}
+            () = tokio::time::sleep(wait.min(Duration::from_secs(3_600))) => {}
+        }
+    }
+}

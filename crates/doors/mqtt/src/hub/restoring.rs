@@ -1,0 +1,112 @@
+//! Sessions of an earlier run take their places again.
+
+use std::sync::Arc;
+
+use fanfare_core::{Filter, Position, TopicName};
+use fanfare_mqtt_codec::Qos;
+
+use super::Hub;
+use crate::ledger::{Restored, RestoredMessage, RestoredSession};
+use crate::outbound::{Inflight, Outgoing, Source};
+
+pub(super) fn take_back(hub: &Arc<Hub>, restored: Restored) {
+    let Restored { sessions, groups } = restored;
+    let place = |name: &str, filter: &str| groups.iter().find(|(n, f, _)| n == name && f == filter).map(|g| g.2);
+    let (count, now) = (sessions.len(), hub.now());
+    for session in sessions {
+        // Whoever was connected when the server went down has been away since now.
+        let left_at = session.left_at.unwrap_or(now);
+        let (state, will) = rebuild(hub, session, &place);
+        let effects = hub.registry.restore(Box::new(state), will.map(Box::new), left_at);
+        hub.carry_out(effects);
+    }
+    if count > 0 {
+        tracing::info!(count, "sessions of an earlier run wait for their clients");
+    }
+}
+
+fn rebuild(
+    hub: &Arc<Hub>,
+    session: RestoredSession,
+    place: &dyn Fn(&str, &str) -> Option<Position>,
+) -> (crate::state::State, Option<crate::will::Will>) {
+    let RestoredSession { mut state, epoch, shares, inflight, waiting, will, .. } = session;
+    let head = hub.head();
+    if epoch != head.epoch {
+        state.outbound.cursor = head.offset;
+    }
+    state.outbound.is_behind = true;
+    for (number, name) in shares {
+        let filter = state.subscriptions[number].filter.clone();
+        let since = place(&name, filter.as_str());
+        let share = hub.groups.open(hub, &name, &filter, since);
+        share.join(&state.client_id, None, state.is_durable());
+        state.subscriptions[number].share = Some(share);
+    }
+    for subscription in &mut state.subscriptions {
+        if state.expiry_s > 0 && subscription.qos > Qos::AtMostOnce {
+            subscription.is_held = hub.gateway().core.hold(hub.space(), &subscription.filter).is_ok();
+        }
+    }
+    let mut entries = Vec::new();
+    for message in inflight {
+        let Some(source) = source(hub, &message, place) else { continue };
+        if let Source::Shared(share) = &source {
+            share.claim(&state.client_id, message.row.offset);
+        }
+        entries.extend(rebuild_inflight(message, source));
+    }
+    state.outbound.restore(entries);
+    for (number, message) in waiting.into_iter().enumerate() {
+        // Read again at once: there are few of them, and the log is not busy yet.
+        hub.ledger().forget_waiting(&state.client_id, number as u16);
+        state.outbound.push_all(rebuild_waiting(hub, &message));
+    }
+    (state, will)
+}
+
+fn source(
+    hub: &Arc<Hub>,
+    message: &RestoredMessage,
+    place: &dyn Fn(&str, &str) -> Option<Position>,
+) -> Option<Source> {
+    match &message.row.share {
+        Some((name, filter)) => {
+            let since = place(name, filter);
+            Some(Source::Shared(hub.groups.open(hub, name, &Filter::new(filter).ok()?, since)))
+        }
+        None if message.row.is_retained => Some(Source::Retained),
+        None => Some(Source::Log),
+    }
+}
+
+fn rebuild_inflight(message: RestoredMessage, source: Source) -> Option<Inflight> {
+    let RestoredMessage { id, stage, row } = message;
+    Some(Inflight {
+        id: id?,
+        stage,
+        qos: Qos::from_u8(row.qos)?,
+        retain: row.retain,
+        ids: row.ids,
+        topic: TopicName::new(&row.topic).ok()?,
+        offset: row.offset,
+        message: None,
+        source,
+        is_sent: false,
+        is_repeated: true,
+        is_recorded: true,
+    })
+}
+
+fn rebuild_waiting(hub: &Hub, message: &RestoredMessage) -> Option<Outgoing> {
+    let row = &message.row;
+    let wanted = [(TopicName::new(&row.topic).ok()?, row.offset)];
+    let message = hub.gateway().core.recall(hub.space(), &wanted).ok()?.pop()??;
+    Some(Outgoing {
+        message,
+        qos: Qos::from_u8(row.qos)?,
+        retain: row.retain,
+        ids: row.ids.clone(),
+        source: Source::Retained,
+    })
+}

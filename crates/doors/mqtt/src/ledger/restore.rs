@@ -1,0 +1,167 @@
+//! From records to sessions.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanfare_core::{LogError, Millis, Position};
+use fanfare_mqtt_codec::{PacketId, check_filter};
+
+use super::{CursorRow, InflightRow, MainRow, SourceRow, filter, qos, will};
+use crate::outbound::Stage;
+use crate::state::{State, Subscription};
+use crate::will::Will;
+
+/// What a restart finds.
+#[derive(Default)]
+pub(crate) struct Restored {
+    pub(crate) sessions: Vec<RestoredSession>,
+    /// Name, filter and place of every group.
+    pub(crate) groups: Vec<(String, String, Position)>,
+}
+
+/// A session as its records tell.
+pub(crate) struct RestoredSession {
+    pub(crate) state: State,
+    /// Numbering that its cursor belongs to.
+    pub(crate) epoch: u64,
+    /// Name of the group for each of the state's subscriptions that is shared, by place.
+    pub(crate) shares: Vec<(usize, String)>,
+    /// In the order of sending.
+    pub(crate) inflight: Vec<RestoredMessage>,
+    pub(crate) waiting: Vec<RestoredMessage>,
+    pub(crate) will: Option<Will>,
+    pub(crate) left_at: Option<Millis>,
+}
+
+/// A message that the session has yet to bring to its client.
+pub(crate) struct RestoredMessage {
+    /// `None` for one that waits.
+    pub(crate) id: Option<PacketId>,
+    pub(crate) stage: Stage,
+    pub(crate) row: RestoredRow,
+}
+
+/// What is known of it.
+pub(crate) struct RestoredRow {
+    order: u64,
+    pub(crate) qos: u8,
+    pub(crate) retain: bool,
+    pub(crate) ids: Box<[u32]>,
+    pub(crate) topic: Box<str>,
+    pub(crate) offset: u64,
+    /// Name and filter of its group; `None` when it stands in the log or is retained.
+    pub(crate) share: Option<(Box<str>, Box<str>)>,
+    pub(crate) is_retained: bool,
+}
+
+pub(super) fn restore(rows: Vec<(Bytes, Bytes)>) -> Result<Restored, LogError> {
+    let mut restored = Restored::default();
+    let mut current: Option<Gathering> = None;
+    for (key, value) in rows {
+        let damaged = || LogError::Damaged(format!("a session's record has an unknown form: {key:?}").into());
+        if key.first() == Some(&0) {
+            restored.groups.push(group(&key, &value).ok_or_else(damaged)?);
+            continue;
+        }
+        let (client_id, kind, rest) = split(&key).ok_or_else(damaged)?;
+        if current.as_ref().is_none_or(|gathering| gathering.client_id != client_id) {
+            restored.sessions.extend(current.take().and_then(Gathering::finish));
+            current = Some(Gathering { client_id: client_id.to_owned(), ..Gathering::default() });
+        }
+        if let Some(gathering) = &mut current {
+            gathering.add(kind, rest, &value).ok_or_else(damaged)?;
+        }
+    }
+    restored.sessions.extend(current.and_then(Gathering::finish));
+    Ok(restored)
+}
+
+fn split(key: &[u8]) -> Option<(&str, u8, &[u8])> {
+    let zero = key.iter().position(|byte| *byte == 0)?;
+    let (client_id, rest) = key.split_at(zero);
+    let (kind, rest) = rest.get(1..)?.split_first()?;
+    Some((std::str::from_utf8(client_id).ok()?, *kind, rest))
+}
+
+fn group(key: &[u8], value: &[u8]) -> Option<(String, String, Position)> {
+    let (name, _, filter) = split(key.get(1..)?)?;
+    let row: CursorRow = serde_json::from_slice(value).ok()?;
+    let filter = std::str::from_utf8(filter).ok()?;
+    Some((name.to_owned(), filter.to_owned(), Position { epoch: row.epoch, offset: row.offset }))
+}
+
+/// The records of one client, as they come.
+#[derive(Default)]
+struct Gathering {
+    client_id: String,
+    main: Option<MainRow>,
+    cursor: Option<CursorRow>,
+    inflight: Vec<RestoredMessage>,
+    waiting: Vec<RestoredMessage>,
+    received: Vec<PacketId>,
+}
+
+impl Gathering {
+    fn add(&mut self, kind: u8, rest: &[u8], value: &[u8]) -> Option<()> {
+        let number = || Some(u16::from_be_bytes(rest.try_into().ok()?));
+        match kind {
+            b'm' => self.main = Some(serde_json::from_slice(value).ok()?),
+            b'c' => self.cursor = Some(serde_json::from_slice(value).ok()?),
+            b'i' => self.inflight.push(message(Some(PacketId::new(number()?)?), value)?),
+            b'q' => self.waiting.push(message(None, value)?),
+            b'r' => self.received.push(PacketId::new(number()?)?),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// `None` for leftovers of a session that is over.
+    fn finish(self) -> Option<RestoredSession> {
+        let Self { client_id, main, cursor, mut inflight, mut waiting, received } = self;
+        let main = main?;
+        inflight.sort_by_key(|message| message.row.order);
+        waiting.sort_by_key(|message| message.row.order);
+        let subject = main.subject.map(Arc::from);
+        let mut state = State::new(client_id.into(), subject.clone(), main.expiry_s);
+        let mut shares = Vec::new();
+        for row in main.subscriptions {
+            let Ok(parts) = check_filter(&row.text) else { continue };
+            let (Some(filter), Some(qos)) = (filter(parts.filter), qos(row.qos)) else { continue };
+            shares.extend(parts.group.map(|group| (state.subscriptions.len(), group.to_owned())));
+            state.subscriptions.push(Subscription {
+                filter,
+                share: None,
+                qos,
+                no_local: row.no_local,
+                retain_as_published: row.retain_as_published,
+                id: row.id,
+                since: row.since,
+                number: None,
+                is_held: false,
+                text: row.text,
+            });
+        }
+        let cursor = cursor.unwrap_or(CursorRow { epoch: 0, offset: 0 });
+        state.outbound.cursor = cursor.offset;
+        state.received.extend(received);
+        state.is_recorded = true;
+        let will = main.will.and_then(|row| will(row, subject));
+        Some(RestoredSession { state, epoch: cursor.epoch, shares, inflight, waiting, will, left_at: main.left_at })
+    }
+}
+
+fn message(id: Option<PacketId>, value: &[u8]) -> Option<RestoredMessage> {
+    let row: InflightRow = serde_json::from_slice(value).ok()?;
+    let stage = if row.is_released { Stage::Released } else { Stage::Published };
+    let is_retained = matches!(row.source, SourceRow::Retained);
+    let share = match row.source {
+        SourceRow::Shared { name, filter } => Some((name, filter)),
+        SourceRow::Log | SourceRow::Retained => None,
+    };
+    let InflightRow { order, qos, retain, ids, topic, offset, .. } = row;
+    Some(RestoredMessage {
+        id,
+        stage,
+        row: RestoredRow { order, qos, retain, ids, topic, offset, share, is_retained },
+    })
+}

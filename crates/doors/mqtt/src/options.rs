@@ -1,0 +1,83 @@
+//! What can be set of the door.
+
+use fanfare_mqtt_codec::ReasonCode;
+
+/// Whose rules count where they differ from the standard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// The OASIS standards.
+    #[default]
+    Standard,
+    /// The limits and departures of AWS IoT Core.
+    AwsIot,
+}
+
+/// The code for a subscription that is not allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DenyCode {
+    /// 0x87, Not authorized.
+    #[default]
+    Specific,
+    /// 0x80, Unspecified error, for clients that know no other.
+    Unspecified,
+}
+
+/// Settings of the door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MqttOptions {
+    /// Whose rules count.
+    pub profile: Profile,
+    /// Longest keep alive, in seconds; clients that ask for more, or for none, get it. 0 is no bound.
+    pub max_keepalive_s: u16,
+    /// Messages of quality 1 and 2 that a client may have under way towards the server.
+    pub receive_maximum: u16,
+    /// Messages of quality 1 and 2 under way towards one client, whatever it asks for.
+    pub inflight_messages: u16,
+    /// Highest topic alias that clients may use.
+    pub topic_alias_maximum: u16,
+    /// How long sessions last without a connection, in seconds; `u32::MAX` is for ever.
+    pub session_expiry_max_s: u32,
+    /// Sessions without a connection, in all.
+    pub sessions_max: usize,
+    /// The largest packet, in bytes.
+    pub packet_bytes: usize,
+    /// Longest client id, in bytes.
+    pub client_id_bytes: usize,
+    /// Messages that wait for one client in memory before it has to read on from the log.
+    pub queue_messages: usize,
+    /// The code for a subscription that is not allowed.
+    pub deny_code: DenyCode,
+}
+
+impl Default for MqttOptions {
+    fn default() -> Self {
+        Self {
+            profile: Profile::default(),
+            max_keepalive_s: 0,
+            receive_maximum: 256,
+            inflight_messages: 1_000,
+            topic_alias_maximum: 16,
+            session_expiry_max_s: 24 * 60 * 60,
+            sessions_max: 1_000_000,
+            packet_bytes: (1 << 20) + (64 << 10),
+            client_id_bytes: 256,
+            queue_messages: 1_000,
+            deny_code: DenyCode::default(),
+        }
+    }
+}
+
+impl MqttOptions {
+    /// The code for a subscription that is not allowed.
+    pub(crate) fn denied(&self) -> ReasonCode {
+        match self.deny_code {
+            DenyCode::Specific => ReasonCode::NotAuthorized,
+            DenyCode::Unspecified => ReasonCode::UnspecifiedError,
+        }
+    }
+
+    /// Whether AWS's departures are wanted.
+    pub(crate) fn is_aws(&self) -> bool {
+        self.profile == Profile::AwsIot
+    }
+}
