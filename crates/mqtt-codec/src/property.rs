@@ -176,6 +176,8 @@ pub(crate) struct PropertyReader<'a> {
     section: &'a [u8],
     rest: Reader<'a>,
     user: UserProperties<'a>,
+    /// Where in the section the first user property begins.
+    user_from: Option<usize>,
 }
 
 impl<'a> PropertyReader<'a> {
@@ -188,20 +190,27 @@ impl<'a> PropertyReader<'a> {
 
     #[inline]
     pub(crate) fn new(section: &'a [u8]) -> Self {
-        Self { section, rest: Reader(section), user: UserProperties::default() }
+        Self { section, rest: Reader(section), user: UserProperties::NONE, user_from: None }
     }
 
     /// The next property that is not a user property.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<Property<'a>>, DecodeError> {
         while !self.rest.is_empty() {
-            let start = self.rest.0;
+            let start = self.offset();
             match Property::read(&mut self.rest)? {
-                Property::User(..) => self.user.found(start, start.len() - self.rest.0.len()),
+                Property::User(..) => {
+                    let (from, end) = (*self.user_from.get_or_insert(start), self.offset());
+                    self.user.found(&self.section[from..end], end - start);
+                }
                 property => return Ok(Some(property)),
             }
         }
         Ok(None)
+    }
+
+    fn offset(&self) -> usize {
+        self.section.len() - self.rest.0.len()
     }
 
     /// The user properties, once [`next`](Self::next) has found the end.

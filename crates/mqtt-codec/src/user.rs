@@ -50,16 +50,15 @@ impl<'a> UserProperties<'a> {
         self.bytes
     }
 
-    /// One more, found at `start` of a section and so many bytes long.
-    pub(crate) fn found(&mut self, start: &'a [u8], length: usize) {
-        if self.wire.is_empty() {
-            self.wire = start;
-        }
-        self.bytes += length;
+    /// One more of so many bytes, at the end of `wire`, which begins with the first one.
+    pub(crate) fn found(&mut self, wire: &'a [u8], bytes: usize) {
+        self.wire = wire;
+        self.bytes += bytes;
     }
 
     #[inline]
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        // Nothing else between them, and no pairs: as they came.
         if self.wire.len() == self.bytes {
             out.extend_from_slice(self.wire);
         } else {

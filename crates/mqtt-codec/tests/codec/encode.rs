@@ -57,7 +57,6 @@ fn a_failure_has_no_session() {
     assert!(server(Level::V5, b"\x20\x03\x01\x87\0").is_err());
 }
 
-// proves: v5 MQTT-3.2.2-9
 #[test]
 fn maximum_quality_2_is_never_sent() {
     let mut connack = Connack::new(false, ReasonCode::Success);
@@ -228,7 +227,6 @@ fn a_publish_reads_back_at_every_width_of_length() {
     assert!(encoded(|out| publish.encode(Level::V4, u32::MAX, out)).is_err());
 }
 
-// proves: v311 MQTT-3.3.2-1, v5 MQTT-3.3.2-1
 #[test]
 fn a_message_crosses_from_v5_to_v3_without_its_properties() {
     let bytes = crate::publish_v5(b"\x03\0\x01c\x26\0\x01n\0\x01v");

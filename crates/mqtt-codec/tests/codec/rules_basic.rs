@@ -138,7 +138,7 @@ fn control_characters_are_texts() {
     }
 }
 
-// proves: v5 MQTT-2.2.1-3, v5 MQTT-2.2.1-4, v311 MQTT-2.3.1-1
+// proves: v5 MQTT-2.2.1-3, v311 MQTT-2.3.1-1
 #[test]
 fn packet_id_0_does_not_exist() {
     for level in ALL {

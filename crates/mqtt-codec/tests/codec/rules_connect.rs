@@ -203,7 +203,7 @@ fn authentication_data_needs_a_method() {
     assert_eq!(refused_from_server(Level::V5, b"\x20\x07\0\0\x04\x16\0\x01d"), PROTOCOL);
 }
 
-// proves: v5 MQTT-3.2.2-1, v311 MQTT-3.2.2-1
+// proves: v5 MQTT-3.2.2-1
 #[test]
 fn the_flags_of_a_connack_are_reserved() {
     for level in ALL {

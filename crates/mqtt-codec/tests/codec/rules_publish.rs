@@ -70,7 +70,6 @@ fn a_client_marks_no_publish_with_a_subscription() {
     assert_eq!(refused(Level::V5, &publish_v5(b"\x0b\x01")), PROTOCOL);
 }
 
-// proves: v5 MQTT-3.3.4-3, v5 MQTT-3.3.4-4
 #[test]
 fn a_server_marks_a_publish_with_every_subscription() {
     let bytes = publish_v5(b"\x0b\x01\x01\x01\x0b\x80\x01\x0b\x01");
@@ -81,7 +80,7 @@ fn a_server_marks_a_publish_with_every_subscription() {
 // proves: v5 MQTT-3.3.2-17, v5 MQTT-3.3.2-18
 #[test]
 fn user_properties_are_forwarded_in_order() {
-    let bytes = publish_v5(b"\x26\0\x01b\0\x012\x26\0\x01a\0\x011\x26\0\x01b\0\x010");
+    let bytes = publish_v5(b"\x01\x01\x26\0\x01b\0\x012\x26\0\x01a\0\x011\x26\0\x01b\0\x010");
     let Ok(Packet::Publish(received)) = client(Level::V5, &bytes) else { panic!("not a PUBLISH") };
     assert_eq!(received.properties.user.iter().collect::<Vec<_>>(), [("b", "2"), ("a", "1"), ("b", "0")]);
     let mut out = Vec::new();
