@@ -1,0 +1,2 @@
+//! Topic rules.
+pub(crate) mod filter;
