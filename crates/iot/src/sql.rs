@@ -6,7 +6,8 @@
 //! function names ignore case, names of fields do not. A string is written in
 //! single or double quotes; the quote itself is doubled inside, a backslash is
 //! an ordinary character. A field with an unusual name is `` `my field` ``,
-//! or after a dot also `a."my field"`.
+//! or after a dot also `a."my field"`. After `SELECT`, `value` is a field if an
+//! operator, a comma or a clause follows, except before `-`, `(`, `[` and `{`.
 //!
 //! `awsIotSqlVersion` may be `2015-10-08` or `2016-03-23` ([`VERSIONS`]); both
 //! behave as `2016-03-23`.
@@ -40,7 +41,7 @@ mod parser;
 mod select;
 mod statement;
 mod template;
-mod value;
+pub(crate) mod value;
 
 pub use error::{EvalError, SqlError, SqlProblem};
 pub use input::{Input, Properties, ShadowLookup};

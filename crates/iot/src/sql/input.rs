@@ -81,8 +81,7 @@ impl<'a> Input<'a> {
     /// The topic without `$aws/rules/{rule}/`.
     #[must_use]
     pub fn plain_topic(&self) -> &'a str {
-        let ingest = self.topic.strip_prefix("$aws/rules/").and_then(|rest| rest.split_once('/'));
-        ingest.map_or(self.topic, |(_, topic)| topic)
+        crate::rules::basic_ingest(self.topic).map_or(self.topic, |(_, topic)| topic)
     }
 }
 

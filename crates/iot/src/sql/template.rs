@@ -52,6 +52,19 @@ impl Template {
         &self.text
     }
 
+    /// The text before the first `${`.
+    pub(crate) fn fixed_start(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// Whether the text is the same for every message.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Text(_)))
+    }
+
     /// The text for one message. Strings go in as they are, arrays and objects as JSON.
     ///
     /// # Errors
@@ -75,6 +88,13 @@ impl Template {
             }
         }
         Ok(rendered)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Template {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(|error| serde::de::Error::custom(format!("in the template {text:?}, {error}")))
     }
 }
 

@@ -174,7 +174,7 @@ fn spelled_number(text: &str) -> Option<f64> {
 }
 
 /// Equality of JSON values with numbers compared by value: `1` equals `1.0`.
-pub(super) fn same_json(left: &Json, right: &Json) -> bool {
+pub(crate) fn same_json(left: &Json, right: &Json) -> bool {
     match (left, right) {
         (Json::Number(left), Json::Number(right)) => match (left.as_i64(), right.as_i64()) {
             (Some(left), Some(right)) => left == right,

@@ -1,0 +1,11 @@
+//! What the crate promises, asked from outside.
+
+mod properties;
+mod rules;
+mod shadow;
+mod shadow_properties;
+mod sql_errors;
+mod sql_functions;
+mod sql_language;
+mod sql_statements;
+mod templates;
