@@ -28,7 +28,8 @@
 //! A statement has at most [`STATEMENT_CHARS_MAX`] characters, [`DEPTH_MAX`]
 //! levels of nesting and [`ITEMS_MAX`] items in one list. A run may produce
 //! and look at so many bytes (see [`EvalError::TooMuchWork`]). Regular
-//! expressions run in linear time, without look-around and back-references.
+//! expressions run in linear time, without look-around, back-references and
+//! `\p{..}`; one that stands in the statement is checked when that is parsed.
 
 mod ast;
 mod error;

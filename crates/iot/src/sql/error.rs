@@ -89,7 +89,7 @@ pub enum SqlProblem {
 #[non_exhaustive]
 pub enum EvalError {
     /// The run would have produced or looked at more than its allowance: 4 MiB
-    /// and 16 times the payload. Guards against statements that blow up small messages.
+    /// and 32 times the payload. Guards against statements that blow up small messages.
     #[error("the statement asks for more than {limit} bytes of work on this message; make it simpler")]
     TooMuchWork {
         /// The allowance in bytes.

@@ -18,7 +18,7 @@ use super::value::{Value, weight};
 /// Work that every run may do, whatever the size of its message, in bytes.
 const WORK_BYTES: u64 = 4 * 1024 * 1024;
 /// Work that each byte of the payload adds.
-const WORK_BYTES_PER_PAYLOAD_BYTE: u64 = 16;
+const WORK_BYTES_PER_PAYLOAD_BYTE: u64 = 32;
 /// What looking at one node of the tree counts, in bytes.
 const NODE_BYTES: usize = 4;
 

@@ -1,5 +1,7 @@
 //! What the crate promises, asked from outside.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod properties;
 mod rules;
 mod shadow;

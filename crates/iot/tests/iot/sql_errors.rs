@@ -1,6 +1,6 @@
 //! Statements that cannot be parsed, and where the error points.
 
-use fanfare_iot::sql::{ITEMS_MAX, STATEMENT_CHARS_MAX, SqlProblem, Statement, Template};
+use fanfare_iot::sql::{DEPTH_MAX, ITEMS_MAX, Input, STATEMENT_CHARS_MAX, SqlProblem, Statement, Template};
 
 #[test]
 fn errors_say_where_and_what() {
@@ -69,6 +69,32 @@ fn sizes_are_bounded() {
     let items = |count: usize| format!("SELECT [{}] AS x", vec!["1"; count].join(","));
     assert!(Statement::parse(&items(ITEMS_MAX)).is_ok());
     assert_eq!(problem(&items(ITEMS_MAX + 1)), SqlProblem::TooManyItems);
+}
+
+#[test]
+fn the_deepest_statements_run() {
+    let payload = format!("{}7{}", "{\"a\":".repeat(120), "}".repeat(120));
+    let input = Input::new(payload.as_bytes(), "t");
+    for (open, inner, close) in [
+        ("(", "a", ")"),
+        ("[", "a", "]"),
+        ("{'k': ", "a", "}"),
+        ("abs(", "a", ")"),
+        ("-", "1", ""),
+        ("NOT ", "true", ""),
+        ("CASE 1 WHEN 1 THEN ", "a", " END"),
+        ("a[", "0", "]"),
+        ("1 + ((", "1", "))"),
+    ] {
+        let run = |levels: usize| {
+            let text = format!("SELECT VALUE {}{inner}{}", open.repeat(levels), close.repeat(levels));
+            Statement::parse(&text).map(|statement| drop(statement.run(&input)))
+        };
+        let deepest = (1..=DEPTH_MAX).rev().find(|levels| run(*levels).is_ok());
+        assert!(deepest.is_some_and(|levels| levels > 20), "{open} {deepest:?}");
+    }
+    let nested = (0..30).fold("*".to_owned(), |inner, _| format!("(SELECT VALUE {inner} FROM a)"));
+    assert!(Statement::parse(&format!("SELECT VALUE {nested}")).unwrap().run(&input).unwrap().is_some());
 }
 
 #[test]

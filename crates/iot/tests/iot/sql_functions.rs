@@ -229,3 +229,27 @@ fn a_statement_cannot_blow_up_a_message() {
     let outcome = statement.run(&Input::new(br#"{"s": "a"}"#, "t"));
     assert!(matches!(outcome, Err(EvalError::TooMuchWork { .. })), "{outcome:?}");
 }
+
+#[test]
+fn shadows_are_not_looked_up_for_ever() {
+    let asked = std::cell::Cell::new(0);
+    let lookup = |_: &str, _: Option<&str>| {
+        asked.set(asked.get() + 1);
+        None
+    };
+    let payload = json!({"items": vec![1; 10_000]}).to_string();
+    let mut input = Input::new(payload.as_bytes(), "t");
+    input.shadow = Some(&lookup);
+    let statement = Statement::parse("SELECT VALUE (SELECT VALUE get_thing_shadow('T') FROM items)").unwrap();
+    assert!(matches!(statement.run(&input), Err(EvalError::TooMuchWork { .. })));
+    assert!((1..30).contains(&asked.get()), "{}", asked.get());
+}
+
+#[test]
+fn patterns_are_not_compiled_for_ever() {
+    let payload = json!({"items": vec!["(a|b)*"; 10_000]}).to_string();
+    let statement = Statement::parse("SELECT VALUE (SELECT VALUE regexp_matches('ab', *) FROM items)").unwrap();
+    assert!(matches!(statement.run(&Input::new(payload.as_bytes(), "t")), Err(EvalError::TooMuchWork { .. })));
+    let fixed = Statement::parse("SELECT VALUE (SELECT VALUE regexp_matches(*, '^.a.b') FROM items)").unwrap();
+    assert!(fixed.run(&Input::new(payload.as_bytes(), "t")).is_ok());
+}

@@ -9,11 +9,15 @@ use crate::sql::error::EvalError;
 use crate::sql::eval::Run;
 use crate::sql::value::{Value, weight};
 
+/// What one look for a shadow counts, in bytes of work.
+const LOOKUP_BYTES: usize = 256 * 1024;
+
 type Answer = Result<Value, EvalError>;
 
 /// The topic, or its segment with that number, from 1.
 pub(super) fn topic(run: &Run<'_>, values: &[Value]) -> Answer {
     let topic = run.input.plain_topic();
+    run.charge(topic.len())?;
     let Some(number) = values.first() else { return Ok(Value::text(topic)) };
     let index =
         number.to_i64().and_then(|number| usize::try_from(number).ok()).and_then(|number| number.checked_sub(1));
@@ -87,6 +91,8 @@ pub(super) fn get_user_properties(run: &Run<'_>, values: &[Value]) -> Answer {
 pub(super) fn get_thing_shadow(run: &Run<'_>, values: &[Value]) -> Answer {
     let (Some(lookup), Some(thing)) = (run.input.shadow, text_of(values, 0)) else { return Ok(Value::Undefined) };
     let shadow = text_of(values, 1).filter(|name| !name.starts_with("arn:"));
+    // A look into the store is dear, and a nested SELECT could ask for every item.
+    run.charge(LOOKUP_BYTES)?;
     let Some(document) = lookup(&thing, shadow.as_deref()) else { return Ok(Value::Undefined) };
     run.charge(weight(&document))?;
     Ok(Value::from(document))
