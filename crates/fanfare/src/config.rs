@@ -11,6 +11,7 @@ mod identity;
 mod keys;
 mod layers;
 mod mistake;
+mod mqtt;
 mod nearest;
 mod reference;
 mod rules;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use fanfare_admin::{Operations, OperationsDoor};
 use fanfare_door::Door;
+use fanfare_mqtt::{MqttDoor, MqttOptions};
 
 /// Every door, in the order of their numbers.
-pub fn all(operations: Operations) -> Vec<Arc<dyn Door>> {
+pub fn all(operations: Operations, mqtt: MqttOptions) -> Vec<Arc<dyn Door>> {
     vec![
         Arc::new(fanfare_native::NativeDoor), //
-        Arc::new(fanfare_mqtt::MqttDoor::new(fanfare_mqtt::MqttOptions::default())),
+        Arc::new(MqttDoor::new(mqtt)),
         Arc::new(OperationsDoor::new(operations)),
     ]
 }

@@ -136,7 +136,7 @@ fn start(
     let parts = GatewayParts {
         node: format!("{:06x}", fastrand::u32(..1 << 24)).into(),
         gate,
-        doors: doors::all(operations(config, usage)?),
+        doors: doors::all(operations(config, usage)?, config.mqtt.options()),
         limits: driver_limits(config, files_max),
         policy: policy(config),
         metrics: Metrics::new(book.clone()),

@@ -373,7 +373,9 @@ impl Shard {
             let code = CloseCode(goodbye.close_code());
             self.fanout.send(slot, Framing::Stream, 0, |out| fanfare_websocket::encode_close(out, code, reason));
         }
-        let must_wait = is_websocket && !matches!(goodbye, Goodbye::PeerClosed { .. } | Goodbye::PingTimeout);
+        // A link that is closed while the peer still sends is reset, and last words are lost with it:
+        // so it is read, for a while, until the peer has closed its side too.
+        let must_wait = !matches!(goodbye, Goodbye::PeerClosed { .. } | Goodbye::PingTimeout);
         let connection = self.connection_mut(slot);
         connection.phase = Phase::Closing;
         connection.extras().goodbye = must_wait.then_some(goodbye);
@@ -390,10 +392,14 @@ impl Shard {
         if connection.link.wants_write() {
             return;
         }
-        if connection.extras.as_ref().is_some_and(|e| e.goodbye.is_some()) && !connection.is_read_closed {
+        let waits = connection.extras.as_ref().is_some_and(|e| e.goodbye.is_some()) && !connection.is_read_closed;
+        if waits && matches!(connection.codec, Codec::WebSocket(_)) {
             return;
         }
         connection.link.finish();
+        if waits {
+            return;
+        }
         // The kernel sends what it has; reading on until the peer closes would only cost.
         self.destroy_later.push((slot, self.generation_of(slot)));
     }

@@ -106,7 +106,13 @@ impl Ledger {
     }
 
     /// The session as a whole; `left_at` when the client is away.
-    pub(crate) fn put_main(&self, state: &State, will: Option<&Will>, left_at: Option<Millis>, done: Option<Done>) -> bool {
+    pub(crate) fn put_main(
+        &self,
+        state: &State,
+        will: Option<&Will>,
+        left_at: Option<Millis>,
+        done: Option<Done>,
+    ) -> bool {
         let row = MainRow {
             subject: state.subject.as_deref().map(Box::from),
             expiry_s: state.expiry_s,

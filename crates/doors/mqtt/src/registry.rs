@@ -65,8 +65,7 @@ impl Drop for Handover {
     fn drop(&mut self) {
         let Some(found) = self.found.take() else { return };
         let mut inner = self.inner.lock();
-        let is_mine =
-            matches!(inner.clients.get(&self.client_id), Some(Entry::Live { connection, .. }) if *connection == self.connection);
+        let is_mine = matches!(inner.clients.get(&self.client_id), Some(Entry::Live { connection, .. }) if *connection == self.connection);
         if !is_mine {
             return;
         }
@@ -306,7 +305,6 @@ impl Inner {
         let before = self.clients.insert(client_id, Entry::Away(Away { state, ends_at, will: later }));
         self.away += usize::from(!matches!(before, Some(Entry::Away(_))));
     }
-
 }
 
 fn delay_ms(will: &Will) -> u64 {
@@ -343,4 +341,3 @@ fn hand_over(away: Away, goes_on: bool, now: Millis, effects: &mut Vec<Effect>) 
     }
     meet(Away { state, will, ends_at }, false, effects)
 }
-

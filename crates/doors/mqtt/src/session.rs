@@ -220,7 +220,9 @@ impl MqttSession {
             (ADMITTED | CLAIMED, Phase::Waiting, _) => self.turn_away(ReasonCode::ServerUnavailable, "internal", turn),
             (RECALLED, Phase::Connected, Reply::Value(value)) => self.on_recalled(value, turn),
             (PAGE, Phase::Connected, Reply::Value(value)) => self.on_page(value, turn),
-            (RECALLED | PAGE, Phase::Connected, _) => self.fail(ReasonCode::UnspecifiedError, "the log is not there", turn),
+            (RECALLED | PAGE, Phase::Connected, _) => {
+                self.fail(ReasonCode::UnspecifiedError, "the log is not there", turn)
+            }
             (RECORDED, Phase::Connected, Reply::Committed(result)) => self.on_recorded(result, turn),
             (ticket, Phase::Connected, Reply::Committed(result)) => self.on_committed(ticket, result, turn),
             _ => {}
@@ -266,7 +268,10 @@ impl MqttSession {
         }
         self.say_disconnect(error.reason(), turn);
         self.phase = Phase::Ended;
-        turn.close(session_end(if matches!(error, DecodeError::TooLarge { .. }) { 1009 } else { 1002 }, "protocol error"));
+        turn.close(session_end(
+            if matches!(error, DecodeError::TooLarge { .. }) { 1009 } else { 1002 },
+            "protocol error",
+        ));
     }
 
     /// Ends the connection for a reason that MQTT 5 can say.
@@ -280,7 +285,10 @@ impl MqttSession {
     fn say_disconnect(&self, reason: ReasonCode, turn: &mut Turn<'_>) {
         if self.phase == Phase::Connected && self.level.is_v5() {
             let packet_max = self.live.as_ref().map_or(u32::MAX, |live| live.packet_max);
-            turn.send(|out| drop(Disconnect::new(reason).encode(Level::V5, packet_max, out)));
+            turn.send(|out| {
+                // A client whose packets are smaller than this learns it from the closing.
+                let _ = Disconnect::new(reason).encode(Level::V5, packet_max, out);
+            });
         }
     }
 }

@@ -83,18 +83,13 @@ impl State {
 
     /// What all subscriptions together say of a message that was read from the log.
     pub(crate) fn match_topic(&self, message: &Message) -> Option<Match> {
-        let is_for = |s: &&Subscription| {
-            s.share.is_none() && s.since < message.offset && s.filter.matches(&message.topic)
-        };
+        let is_for =
+            |s: &&Subscription| s.share.is_none() && s.since < message.offset && s.filter.matches(&message.topic);
         self.combine(self.subscriptions.iter().filter(is_for), message)
     }
 
     /// One copy for all of them: the best quality, and every identifier.
-    fn combine<'a>(
-        &self,
-        subscriptions: impl Iterator<Item = &'a Subscription>,
-        message: &Message,
-    ) -> Option<Match> {
+    fn combine<'a>(&self, subscriptions: impl Iterator<Item = &'a Subscription>, message: &Message) -> Option<Match> {
         let is_own = message.origin.as_deref() == Some(&*self.client_id);
         let mut combined: Option<Match> = None;
         for subscription in subscriptions.filter(|s| !(s.no_local && is_own)) {

@@ -27,7 +27,7 @@ impl Auth {
                 audiences: self.audience.clone(),
                 default_grant: GrantRules { allow: self.default_allow.clone(), deny: self.default_deny.clone() },
             },
-            anonymous: GrantRules { allow: self.anonymous_allow.clone(), deny: Vec::new() },
+            anonymous: GrantRules { allow: self.anonymous_allow.clone(), deny: self.anonymous_deny.clone() },
             is_token_required: self.anonymous_allow.is_empty(),
             is_development: false,
         })

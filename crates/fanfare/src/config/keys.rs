@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::schema::Kind::{Count, Named, Section, Sections, Switch, Text, Texts};
 use super::schema::{Form, Shown, sections};
 use fanfare_identity::{ClaimRules, KeyAlgorithm, Secret};
+use fanfare_mqtt::MqttOptions;
 
 /// As many as anyone will write; keeps every number far from overflow.
 const COUNT_MAX: u64 = 1_000_000_000;
@@ -54,6 +55,8 @@ sections! {
         limits: Limits = Limits::default() => Section(Limits::keys);
         /// WebSocket.
         websocket: Websocket = Websocket::default() => Section(Websocket::keys);
+        /// MQTT.
+        mqtt: Mqtt = Mqtt::default() => Section(Mqtt::keys);
         /// Settings of single spaces, by name. What a space does not set comes from the built-in
         /// defaults below, not from the space named `default`, which is a space like any other.
         spaces: BTreeMap<String, Space> = BTreeMap::new() => Named(Space::keys);
@@ -103,6 +106,8 @@ sections! {
         default_deny: Vec<String> = Vec::new() => Texts(Form::Rule);
         /// What connections without a token may do. Default: nothing.
         anonymous_allow: Vec<String> = Vec::new() => Texts(Form::Rule);
+        /// What they may not, whatever is allowed. Default: nothing.
+        anonymous_deny: Vec<String> = Vec::new() => Texts(Form::Rule);
         /// Bearer secrets of operators: they may do everything. Default: none.
         admin_keys: Vec<Secret> = Vec::new() => Texts(Form::Secret);
         /// Lets everybody read `/metrics` without an admin key. Default: false.
@@ -180,6 +185,37 @@ sections! {
         /// Compresses messages for clients that ask for it (permessage-deflate); costs CPU time.
         /// Default: false.
         deflate: bool = false => Switch;
+    }
+
+    /// MQTT.
+    Mqtt {
+        /// `standard` follows the OASIS standards, `aws-iot` the limits and departures of AWS IoT Core.
+        /// Default: standard.
+        profile: MqttProfile = MqttProfile::Standard => Text(Form::OneOf(MqttProfile::WORDS));
+        /// Longest keep alive, in seconds; clients that ask for more, or for none, get it (MQTT 3
+        /// clients are held to it without a word). 0 is no bound. Default: 0.
+        max_keepalive_s: u16 = 0 => Count(0, 65_535);
+        /// Messages of quality 1 and 2 that a client may have under way towards the server. Default: 256.
+        receive_maximum: u16 = MqttOptions::default().receive_maximum => Count(1, 65_535);
+        /// Messages of quality 1 and 2 under way towards one client, whatever it asks for. Default: 1,000.
+        inflight_messages: u16 = MqttOptions::default().inflight_messages => Count(1, 10_000);
+        /// Highest topic alias that clients may use. Default: 16.
+        topic_alias_maximum: u16 = MqttOptions::default().topic_alias_maximum => Count(0, 65_535);
+        /// How long a session lasts without a connection, in seconds; 4,294,967,295 is for ever.
+        /// Default: 86,400, one day.
+        session_expiry_max_s: u32 = MqttOptions::default().session_expiry_max_s => Count(0, 4_294_967_295);
+        /// Sessions without a connection, in all; whoever leaves when there are as many leaves no
+        /// session. Default: 1,000,000.
+        sessions: usize = MqttOptions::default().sessions_max => Count(0, COUNT_MAX);
+        /// The largest packet, in bytes. Default: 1 MiB + 64 KiB.
+        packet_bytes: usize = MqttOptions::default().packet_bytes => Count(1_024, MESSAGE_BYTES_MAX);
+        /// Longest client id, in bytes. Default: 256.
+        client_id_bytes: usize = MqttOptions::default().client_id_bytes => Count(23, 1_024);
+        /// Messages that wait in memory for one client; beyond, it reads on from the log. Default: 1,000.
+        queue_messages: usize = MqttOptions::default().queue_messages => Count(1, 1_000_000);
+        /// The reason code of subscriptions that are not allowed: `specific` is 0x87, `unspecified`
+        /// 0x80. Default: specific.
+        deny_code: MqttDenyCode = MqttDenyCode::Specific => Text(Form::OneOf(MqttDenyCode::WORDS));
     }
 
     /// Settings of one space.
@@ -261,6 +297,22 @@ words! {
         Debug = "debug",
         /// Everything.
         Trace = "trace",
+    }
+
+    /// Whose rules count for MQTT.
+    MqttProfile {
+        /// The OASIS standards.
+        Standard = "standard",
+        /// AWS IoT Core.
+        AwsIot = "aws-iot",
+    }
+
+    /// The reason code of subscriptions that are not allowed.
+    MqttDenyCode {
+        /// 0x87.
+        Specific = "specific",
+        /// 0x80.
+        Unspecified = "unspecified",
     }
 
     /// What happens to a connection that reads too slowly.

@@ -153,7 +153,7 @@ macro_rules! shown_counts {
     )*};
 }
 
-shown_counts!(u32, u64, usize);
+shown_counts!(u16, u32, u64, usize);
 
 impl Shown for String {
     fn shown(&self) -> Option<toml::Value> {

@@ -65,11 +65,7 @@ fn rebuild(
     (state, will)
 }
 
-fn source(
-    hub: &Arc<Hub>,
-    message: &RestoredMessage,
-    place: &dyn Fn(&str, &str) -> Option<Position>,
-) -> Option<Source> {
+fn source(hub: &Arc<Hub>, message: &RestoredMessage, place: &dyn Fn(&str, &str) -> Option<Position>) -> Option<Source> {
     match &message.row.share {
         Some((name, filter)) => {
             let since = place(name, filter);

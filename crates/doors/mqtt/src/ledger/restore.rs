@@ -159,9 +159,5 @@ fn message(id: Option<PacketId>, value: &[u8]) -> Option<RestoredMessage> {
         SourceRow::Log | SourceRow::Retained => None,
     };
     let InflightRow { order, qos, retain, ids, topic, offset, .. } = row;
-    Some(RestoredMessage {
-        id,
-        stage,
-        row: RestoredRow { order, qos, retain, ids, topic, offset, share, is_retained },
-    })
+    Some(RestoredMessage { id, stage, row: RestoredRow { order, qos, retain, ids, topic, offset, share, is_retained } })
 }

@@ -199,7 +199,10 @@ impl MqttSession {
             ..ConnackProperties::default()
         };
         let connack = Connack { properties, ..Connack::new(session_present, ReasonCode::Success) };
-        turn.send(|out| drop(connack.encode(self.level, asking.packet_max, out)));
+        turn.send(|out| {
+            // Fits every client that can take a packet at all.
+            let _ = connack.encode(self.level, asking.packet_max, out);
+        });
     }
 
     /// Goes on where an earlier connection stopped.
@@ -224,7 +227,9 @@ impl MqttSession {
         turn.count_refusal(why);
         let packet_max = self.asking.as_ref().map_or(u32::MAX, |asking| asking.packet_max);
         if self.level.is_v5() || reason.to_v3_connack().is_some() {
-            turn.send(|out| drop(Connack::new(false, reason).encode(self.level, packet_max, out)));
+            turn.send(|out| {
+                let _ = Connack::new(false, reason).encode(self.level, packet_max, out);
+            });
         }
         self.stop_asking(turn);
         self.phase = Phase::Ended;

@@ -33,7 +33,8 @@ impl MqttSession {
         {
             self.say_disconnect(reason, turn);
         }
-        if matches!(goodbye, Goodbye::PeerClosed { .. }) && self.hub.options.is_aws()
+        if matches!(goodbye, Goodbye::PeerClosed { .. })
+            && self.hub.options.is_aws()
             && let Some(live) = &mut self.live
         {
             // AWS takes the closing of a WebSocket for a goodbye of the client's.

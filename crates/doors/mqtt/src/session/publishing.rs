@@ -89,11 +89,12 @@ impl MqttSession {
         turn: &mut Turn<'_>,
     ) -> Result<(ReasonCode, bool), Refusal> {
         if is_reserved(&publication.topic) {
-            return Err(Refusal::InvalidTopic { reason: "topics that begin with $SYS, $aws or $share are the server's own" });
+            return Err(Refusal::InvalidTopic {
+                reason: "topics that begin with $SYS, $aws or $share are the server's own",
+            });
         }
         let published = turn.publish(publication, ticket)?;
-        let reason =
-            if published.has_receivers { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
+        let reason = if published.has_receivers { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         Ok((reason, published.awaits_commit))
     }
 
@@ -104,7 +105,9 @@ impl MqttSession {
         let reason = match refusal {
             Refusal::Denied { .. } => ReasonCode::NotAuthorized,
             Refusal::InvalidTopic { .. } => ReasonCode::TopicNameInvalid,
-            Refusal::MessageTooLarge { .. } | Refusal::RateLimited { .. } | Refusal::Overloaded => ReasonCode::QuotaExceeded,
+            Refusal::MessageTooLarge { .. } | Refusal::RateLimited { .. } | Refusal::Overloaded => {
+                ReasonCode::QuotaExceeded
+            }
             Refusal::Log(_) => ReasonCode::ImplementationSpecificError,
             _ => ReasonCode::UnspecifiedError,
         };

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use fanfare_core::{HistoryPage, LogError, Message, Position, Refusal};
 use fanfare_door::{Outgoing as Shared, Shape, Turn};
-use fanfare_mqtt_codec::{
-    Ack, AckKind, EncodeError, Level, PacketId, Publish, Qos, ReasonCode, SubscriptionIds,
-};
+use fanfare_mqtt_codec::{Ack, AckKind, EncodeError, Level, PacketId, Publish, Qos, ReasonCode, SubscriptionIds};
 
 use super::{CURSOR_TIMER, Live, MqttSession, PAGE, Phase, RECORDED};
 use crate::groups::Dealt;
@@ -44,7 +42,8 @@ pub(crate) fn encode_plain(outgoing: Shared<'_>, shape: Shape, now: u64, out: &m
     }
     let level = if shape == PLAIN_V3 { Level::V4 } else { Level::V5 };
     translate::with_properties(message, now, |properties| {
-        let publish = Publish { topic: &message.topic, payload: &message.payload, retain, properties, ..Publish::default() };
+        let publish =
+            Publish { topic: &message.topic, payload: &message.payload, retain, properties, ..Publish::default() };
         // It has a topic and no limit; a text longer than MQTT's cannot be sent at all.
         let _ = publish.encode(level, u32::MAX, out);
     });
@@ -52,7 +51,13 @@ pub(crate) fn encode_plain(outgoing: Shared<'_>, shape: Shape, now: u64, out: &m
 
 impl MqttSession {
     /// The driver brings a message.
-    pub(super) fn on_delivery(&mut self, numbers: &[u16], message: &Arc<Message>, is_retained: bool, turn: &mut Turn<'_>) {
+    pub(super) fn on_delivery(
+        &mut self,
+        numbers: &[u16],
+        message: &Arc<Message>,
+        is_retained: bool,
+        turn: &mut Turn<'_>,
+    ) {
         let Some(live) = self.live.as_mut().filter(|_| self.phase == Phase::Connected) else { return };
         let Some(matched) = live.state.match_numbers(numbers, message) else { return };
         if live.checks_receiving && !self.hub.may_receive(&live.principal, message) {
@@ -71,7 +76,11 @@ impl MqttSession {
             if message.offset <= outbound.cursor || outbound.is_behind {
                 return;
             }
-            if !outbound.admit(message.payload.len(), self.hub.options.queue_messages, turn.gateway().limits().outbox_bytes) {
+            if !outbound.admit(
+                message.payload.len(),
+                self.hub.options.queue_messages,
+                turn.gateway().limits().outbox_bytes,
+            ) {
                 return;
             }
             outbound.cursor = message.offset;
@@ -112,9 +121,7 @@ impl MqttSession {
                 self.hub.settle(&live.state.client_id, &outgoing.source, outgoing.message.offset);
             }
             Qos::AtLeastOnce | Qos::ExactlyOnce
-                if is_clear
-                    && live.state.outbound.has_room()
-                    && !(is_durable && outgoing.qos == Qos::ExactlyOnce) =>
+                if is_clear && live.state.outbound.has_room() && !(is_durable && outgoing.qos == Qos::ExactlyOnce) =>
             {
                 live.state.outbound.begin(outgoing);
                 self.send_unsent(turn);
@@ -203,8 +210,7 @@ impl MqttSession {
             let is_last = order + 1 == count;
             if !inflight.is_recorded || is_last {
                 let done = if is_last { done.take() } else { None };
-                inflight.is_recorded =
-                    self.hub.ledger().put_inflight(&client_id, inflight, inflight.offset, done);
+                inflight.is_recorded = self.hub.ledger().put_inflight(&client_id, inflight, inflight.offset, done);
             }
         }
         let offset = live.state.outbound.low_water();
@@ -405,8 +411,7 @@ impl Live {
                 continue;
             }
             let (message, ids) = (next.message.clone(), next.ids.clone());
-            let is_sent =
-                message.is_some_and(|m| self.send_publish(&m, Some(id), qos, retain, dup, &ids, level, turn));
+            let is_sent = message.is_some_and(|m| self.send_publish(&m, Some(id), qos, retain, dup, &ids, level, turn));
             if !is_sent {
                 undeliverable.extend(self.state.outbound.forget(id));
             }
@@ -475,7 +480,8 @@ impl Live {
 
     fn release(&self, id: PacketId, reason: ReasonCode, level: Level, turn: &mut Turn<'_>) {
         let packet_max = self.packet_max;
-        turn.send(|out| drop(Ack::new(AckKind::Pubrel, id, reason).encode(level, packet_max, out)));
+        turn.send(|out| {
+            let _ = Ack::new(AckKind::Pubrel, id, reason).encode(level, packet_max, out);
+        });
     }
 }
-

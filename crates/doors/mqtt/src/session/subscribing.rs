@@ -2,9 +2,7 @@
 
 use fanfare_core::{Filter, Refusal, Since};
 use fanfare_door::{Replay, SubscribeRequest, Turn};
-use fanfare_mqtt_codec::{
-    Qos, ReasonCode, RetainHandling, Subscribe, Subscription as Wish, Unsubscribe, check_filter,
-};
+use fanfare_mqtt_codec::{Qos, ReasonCode, RetainHandling, Subscribe, Subscription as Wish, Unsubscribe, check_filter};
 
 use super::{Live, MqttSession};
 use crate::session::sending::{PLAIN_V3, PLAIN_V5, PLAIN_V5_AS_PUBLISHED};
@@ -221,7 +219,9 @@ impl MqttSession {
         for text in packet.filters.iter() {
             let code = match check_filter(text) {
                 Err(_) if self.level.is_v5() => ReasonCode::TopicFilterInvalid,
-                Err(_) => return self.fail(ReasonCode::TopicFilterInvalid, "a filter breaks the rules of filters", turn),
+                Err(_) => {
+                    return self.fail(ReasonCode::TopicFilterInvalid, "a filter breaks the rules of filters", turn);
+                }
                 Ok(_) if self.unsubscribe(text, turn) => ReasonCode::Success,
                 Ok(_) => ReasonCode::NoSubscriptionExisted,
             };
