@@ -141,7 +141,7 @@ pub enum TargetError {
     #[error("Arn has to have the form arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE and at most {ARN_BYTES_MAX} bytes")]
     Arn,
     /// The topic or user in the ARN cannot be read.
-    #[error("Arn: {0}")]
+    #[error(transparent)]
     Template(#[from] TemplateError),
     /// More than one way to make the input.
     #[error("give at most one of Input, InputPath and InputTransformer")]
@@ -150,10 +150,10 @@ pub enum TargetError {
     #[error("Input has to be JSON text of at most {INPUT_TEXT_MAX} bytes; put plain text in quotation marks")]
     Input,
     /// The path cannot be read.
-    #[error("InputPath: {0}")]
+    #[error(transparent)]
     Path(#[from] PathError),
     /// The transformer cannot be read.
-    #[error("InputTransformer: {0}")]
+    #[error(transparent)]
     Transformer(#[from] TransformerError),
     /// The retry policy is out of range.
     #[error("RetryPolicy takes 0 to 185 attempts and an age of 60 to 86400 seconds")]

@@ -1,0 +1,8 @@
+//! What a user of EventBridge relies on.
+
+mod bus;
+mod config;
+mod pattern;
+mod properties;
+mod put_events;
+mod transform;
