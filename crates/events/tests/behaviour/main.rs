@@ -2,6 +2,7 @@
 
 mod bus;
 mod config;
+mod oracle;
 mod pattern;
 mod properties;
 mod put_events;
