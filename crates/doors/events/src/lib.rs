@@ -1,0 +1,1 @@
+//! The EventBridge door: events in, topics and functions out.

@@ -1,0 +1,1 @@
+//! User code that doors call: by name, with an event, within a time.

@@ -1,0 +1,1 @@
+//! Who calls the AWS-style interfaces, and what policies let them do.
