@@ -7,6 +7,7 @@ mod matching;
 mod model;
 mod order;
 mod presence;
+mod passing;
 mod publishing;
 mod restart;
 mod support;
