@@ -136,7 +136,7 @@ fn start(
     let parts = GatewayParts {
         node: format!("{:06x}", fastrand::u32(..1 << 24)).into(),
         gate,
-        doors: doors::all(operations(config, usage)?, config.mqtt.options()),
+        doors: doors::all(operations(config, usage)?, config.mqtt.options(&config.iot)),
         limits: driver_limits(config, files_max),
         policy: policy(config),
         metrics: Metrics::new(book.clone()),

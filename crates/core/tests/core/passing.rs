@@ -48,7 +48,8 @@ fn retained_messages_are_read_page_by_page() {
     }
     let empty = Publication { payload: Default::default(), ..retained("c", "") };
     bench.core.publish(&bench.ann, empty, None, 0, None).unwrap();
-    let page = |after: Option<&str>, limit| texts(&bench.core.retained_page("default", after.map(topic).as_ref(), limit));
+    let page =
+        |after: Option<&str>, limit| texts(&bench.core.retained_page("default", after.map(topic).as_ref(), limit));
     assert_eq!(page(None, 100), ["!", "%", "a", "a/1", "b"]);
     assert_eq!(page(None, 2), ["!", "%"]);
     assert_eq!(page(Some("%"), 2), ["a", "a/1"]);

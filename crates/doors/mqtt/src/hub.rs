@@ -1,18 +1,24 @@
 //! What all connections of the door share.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use fanfare_core::{Action, LogError, Message, Millis, Offset, Position, Publication, TopicName};
 use fanfare_door::Gateway;
+use fanfare_iam::Access;
 
 use crate::NAME;
 use crate::groups::Groups;
+use crate::iot::lifecycle::Versions;
+use crate::iot::shadows::{self, Shadows};
 use crate::ledger::{Ledger, Restored};
 use crate::options::MqttOptions;
 use crate::outbound::{Inflight, Source};
 use crate::registry::{Effect, Registry};
 use crate::state::State;
+use crate::sys;
 use crate::will::Will;
 
 mod restoring;
@@ -22,6 +28,11 @@ pub(crate) struct Hub {
     pub(crate) options: MqttOptions,
     pub(crate) registry: Registry,
     pub(crate) groups: Groups,
+    /// Who may call the HTTP data plane.
+    pub(crate) access: OnceLock<Arc<ArcSwap<Access>>>,
+    pub(crate) versions: Versions,
+    /// Subscriptions of all sessions, connected or not.
+    pub(crate) subscriptions: Arc<AtomicUsize>,
     started: OnceLock<Started>,
 }
 
@@ -29,11 +40,20 @@ struct Started {
     gateway: Arc<Gateway>,
     ledger: Ledger,
     space: Arc<str>,
+    shadows: Shadows,
 }
 
 impl Hub {
     pub(crate) fn new(options: MqttOptions) -> Self {
-        Self { options, registry: Registry::default(), groups: Groups::default(), started: OnceLock::new() }
+        Self {
+            options,
+            registry: Registry::default(),
+            groups: Groups::default(),
+            access: OnceLock::new(),
+            versions: Versions::default(),
+            subscriptions: Arc::default(),
+            started: OnceLock::new(),
+        }
     }
 
     /// Finds the sessions of earlier runs and begins to look after them.
@@ -41,7 +61,10 @@ impl Hub {
         let space = gateway.default_space().clone();
         let ledger = Ledger::new(gateway.core.clone());
         let restored = ledger.restore()?;
-        let _ = self.started.set(Started { gateway: gateway.clone(), ledger, space });
+        let (shadows, jobs) = Shadows::open(gateway.core.clone(), self.options.shadows_max)?;
+        let _ = self.started.set(Started { gateway: gateway.clone(), ledger, space, shadows });
+        gateway.tasks.spawn(shadows::answer_all(self.clone(), jobs));
+        sys::start(self);
         self.take_back(restored);
         gateway.tasks.spawn(keep_watch(self.clone()));
         Ok(())
@@ -57,6 +80,10 @@ impl Hub {
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.started().ledger
+    }
+
+    pub(crate) fn shadows(&self) -> &Shadows {
+        &self.started().shadows
     }
 
     /// The space whose topics MQTT's are.

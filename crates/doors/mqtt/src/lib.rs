@@ -2,29 +2,35 @@
 //!
 //! `session` is the conversation of one connection, `state` what of it outlives the connection,
 //! `outbound` its sending half. `registry` knows which client is where, `ledger` writes sessions
-//! down, `groups` are shared subscriptions, and `hub` is what all connections share.
+//! down, `groups` are shared subscriptions, and `hub` is what all connections share. `iot` is what
+//! AWS IoT Core has beside the broker, and `sys` the counters of `$SYS`.
 
 mod authenticate;
 mod groups;
 mod hub;
+mod iot;
 mod ledger;
 mod options;
 mod outbound;
 mod registry;
 mod session;
 mod state;
+mod sys;
 mod translate;
 mod will;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use fanfare_core::{LogError, Millis};
 use fanfare_door::{Arrival, Door, Gateway, Mounts, Opening, Outgoing, Shape, StreamMount, Turn, WebSocketMount};
+use fanfare_iam::Access;
 use fanfare_websocket::MessageKind;
 
 pub use options::{DenyCode, MqttOptions, Profile};
 
 use hub::Hub;
+use iot::http::DataPlane;
 use session::{MqttSession, SILENT, encode_plain};
 
 /// Name of the door in metrics and logs.
@@ -43,6 +49,15 @@ impl MqttDoor {
     pub fn new(options: MqttOptions) -> Self {
         Self { hub: Arc::new(Hub::new(options)) }
     }
+
+    /// Who may call the HTTP data plane. Without it, whoever has a token of the gateway's, or in
+    /// development mode everybody.
+    #[must_use]
+    pub fn with_access(self, access: Arc<ArcSwap<Access>>) -> Self {
+        // It is given once, before the door starts.
+        let _ = self.hub.access.set(access);
+        self
+    }
 }
 
 impl Door for MqttDoor {
@@ -55,7 +70,7 @@ impl Door for MqttDoor {
         let subprotocols = &["mqtt", "mqttv3.1"];
         let tunnel = WebSocketMount { path: "/mqtt", subprotocols, sends: MessageKind::Binary };
         let stream = StreamMount { first_byte: CONNECT_BYTE };
-        Mounts { tunnels: vec![tunnel], streams: vec![stream], ..Mounts::default() }
+        Mounts { tunnels: vec![tunnel], streams: vec![stream], http: DataPlane::mounts(&self.hub), ..Mounts::default() }
     }
 
     fn start(&self, gateway: &Arc<Gateway>) -> Result<(), LogError> {

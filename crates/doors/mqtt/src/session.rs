@@ -9,11 +9,14 @@ use std::sync::Arc;
 
 use fanfare_core::{Millis, Principal, TopicName};
 use fanfare_door::{Goodbye, Happening, Reply, Session, Ticket, Turn};
-use fanfare_mqtt_codec::{self as codec, Ack, DecodeError, Disconnect, Level, Packet, ReasonCode};
+use fanfare_mqtt_codec::{self as codec, Ack, DecodeError, Disconnect, Level, Packet, PacketId, ReasonCode};
 use hashbrown::HashMap;
+use tokio::sync::oneshot;
 
 use crate::groups::Dealt;
 use crate::hub::Hub;
+use crate::iot::errands::Errand;
+use crate::iot::lifecycle::{Ending, Life};
 use crate::registry::Handover;
 use crate::session::connecting::{Admission, Asking};
 use crate::session::publishing::Answer;
@@ -24,7 +27,8 @@ mod connecting;
 mod leaving;
 mod publishing;
 mod sending;
-mod subscribing;
+pub(crate) mod subscribing;
+mod things;
 
 pub(crate) use sending::{SILENT, encode_plain};
 
@@ -72,6 +76,10 @@ pub(crate) struct MqttSession {
     heard_at: Millis,
     asking: Option<Box<Asking>>,
     live: Option<Box<Live>>,
+    /// Why the connection ends, once that is known.
+    ending: Option<Ending>,
+    /// Closes when the client id is let go: somebody waits for that.
+    on_left: Option<oneshot::Sender<()>>,
 }
 
 /// What a connection has once CONNACK was sent.
@@ -100,6 +108,13 @@ struct Live {
     /// The cursor has moved since it was written down.
     is_cursor_due: bool,
     holds_input: bool,
+    connected_at: Millis,
+    /// Seconds; 0 is for ever.
+    keep_alive: u16,
+    /// What events about it say; absent where there are none.
+    life: Option<Box<Life>>,
+    /// Who waits for acknowledgements of direct messages.
+    receipts: Vec<(PacketId, oneshot::Sender<()>)>,
 }
 
 impl Session for MqttSession {
@@ -132,7 +147,7 @@ impl Session for MqttSession {
 impl MqttSession {
     pub(crate) fn new(hub: Arc<Hub>, turn: &Turn<'_>) -> Self {
         let (phase, level, heard_at) = (Phase::Connecting, Level::V4, turn.now());
-        Self { hub, phase, level, silence_ms: 0, heard_at, asking: None, live: None }
+        Self { hub, phase, level, silence_ms: 0, heard_at, asking: None, live: None, ending: None, on_left: None }
     }
 
     /// Deals with the packets in `bytes`; says how many bytes are done with.
@@ -238,6 +253,10 @@ impl MqttSession {
             Ok(dealt) => return self.on_dealt(*dealt, turn),
             Err(what) => what,
         };
+        let what = match what.downcast::<Errand>() {
+            Ok(errand) => return self.on_errand(*errand, turn),
+            Err(what) => what,
+        };
         if what.is::<leaving::LetGo>() {
             self.fail(ReasonCode::SessionTakenOver, "the client has connected again", turn);
         }
@@ -266,6 +285,7 @@ impl MqttSession {
             self.phase = Phase::Ended;
             return turn.close(session_end(1002, "malformed CONNECT"));
         }
+        self.ending.get_or_insert(Ending::ClientError);
         self.say_disconnect(error.reason(), turn);
         self.phase = Phase::Ended;
         turn.close(session_end(
@@ -277,6 +297,7 @@ impl MqttSession {
     /// Ends the connection for a reason that MQTT 5 can say.
     fn fail(&mut self, reason: ReasonCode, why: &'static str, turn: &mut Turn<'_>) {
         tracing::info!(connection = ?turn.connection(), peer = %turn.peer(), %reason, why, "an MQTT connection is ended");
+        self.ending.get_or_insert(Ending::of_reason(reason));
         self.say_disconnect(reason, turn);
         self.phase = Phase::Ended;
         turn.close(session_end(1008, why));

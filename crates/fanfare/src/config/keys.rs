@@ -57,6 +57,8 @@ sections! {
         websocket: Websocket = Websocket::default() => Section(Websocket::keys);
         /// MQTT.
         mqtt: Mqtt = Mqtt::default() => Section(Mqtt::keys);
+        /// What AWS IoT Core has around MQTT.
+        iot: Iot = Iot::default() => Section(Iot::keys);
         /// Settings of single spaces, by name. What a space does not set comes from the built-in
         /// defaults below, not from the space named `default`, which is a space like any other.
         spaces: BTreeMap<String, Space> = BTreeMap::new() => Named(Space::keys);
@@ -216,6 +218,19 @@ sections! {
         /// The reason code of subscriptions that are not allowed: `specific` is 0x87, `unspecified`
         /// 0x80. Default: specific.
         deny_code: MqttDenyCode = MqttDenyCode::Specific => Text(Form::OneOf(MqttDenyCode::WORDS));
+        /// How often the counters below `$SYS/broker` are published, in seconds; 0 is never. Default: 10.
+        sys_interval_s: u32 = MqttOptions::default().sys_interval_s => Count(0, 86_400);
+    }
+
+    /// What AWS IoT Core has around MQTT.
+    Iot {
+        /// Whether clients that come, go and subscribe are told of below `$aws/events`. Default: true with
+        /// `mqtt.profile = "aws-iot"`, otherwise false.
+        lifecycle_events: Option<bool> = None => Switch;
+        /// Device shadows, in all; deleted ones count, because their versions are kept. Default: 100,000.
+        shadows: usize = MqttOptions::default().shadows_max => Count(0, COUNT_MAX);
+        /// Messages sent to single clients over HTTP that wait for acknowledgements, in all. Default: 256.
+        direct_messages: usize = MqttOptions::default().direct_messages_max => Count(1, 100_000);
     }
 
     /// Settings of one space.

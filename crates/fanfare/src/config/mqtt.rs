@@ -1,12 +1,12 @@
-//! `[mqtt]` in the words of `fanfare-mqtt`.
+//! `[mqtt]` and `[iot]` in the words of `fanfare-mqtt`.
 
 use fanfare_mqtt::{DenyCode, MqttOptions, Profile};
 
-use super::keys::{Mqtt, MqttDenyCode, MqttProfile};
+use super::keys::{Iot, Mqtt, MqttDenyCode, MqttProfile};
 
 impl Mqtt {
     /// The settings of the door.
-    pub fn options(&self) -> MqttOptions {
+    pub fn options(&self, iot: &Iot) -> MqttOptions {
         MqttOptions {
             profile: match self.profile {
                 MqttProfile::Standard => Profile::Standard,
@@ -25,6 +25,10 @@ impl Mqtt {
                 MqttDenyCode::Specific => DenyCode::Specific,
                 MqttDenyCode::Unspecified => DenyCode::Unspecified,
             },
+            sys_interval_s: self.sys_interval_s,
+            lifecycle_events: iot.lifecycle_events,
+            shadows_max: iot.shadows,
+            direct_messages_max: iot.direct_messages,
         }
     }
 }

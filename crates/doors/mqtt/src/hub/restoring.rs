@@ -8,6 +8,7 @@ use fanfare_mqtt_codec::Qos;
 use super::Hub;
 use crate::ledger::{Restored, RestoredMessage, RestoredSession};
 use crate::outbound::{Inflight, Outgoing, Source};
+use crate::sys::Counted;
 
 pub(super) fn take_back(hub: &Arc<Hub>, restored: Restored) {
     let Restored { sessions, groups } = restored;
@@ -44,6 +45,7 @@ fn rebuild(
         state.subscriptions[number].share = Some(share);
     }
     for subscription in &mut state.subscriptions {
+        subscription.counted = Some(Counted::new(&hub.subscriptions));
         if state.expiry_s > 0 && subscription.qos > Qos::AtMostOnce {
             subscription.is_held = hub.gateway().core.hold(hub.space(), &subscription.filter).is_ok();
         }

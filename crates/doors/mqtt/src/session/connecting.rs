@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use super::leaving::LetGo;
 use super::{ADMITTED, ANSWERS, CLAIMED, KEEP_ALIVE_TIMER, Live, MqttSession, Phase, RECALLED, session_end};
 use crate::authenticate::{self, Credentials, Denied};
+use crate::iot::lifecycle;
 use crate::outbound::Stage;
 use crate::registry::{Claim, Found, Handover};
 use crate::session::subscribing::is_reserved;
@@ -166,6 +167,7 @@ impl MqttSession {
         };
         state.expiry_s = asking.expiry_s;
         state.outbound.connect(asking.window);
+        state.left = None;
         state.is_recorded |= state.is_durable() || asking.will.is_some();
         if state.is_recorded {
             self.hub.ledger().put_main(&state, asking.will.as_deref(), None, None);
@@ -177,7 +179,9 @@ impl MqttSession {
             turn.set_timer(KEEP_ALIVE_TIMER, self.silence_ms);
         }
         self.say_welcome(&asking, is_resumed, turn);
-        self.live = Some(Box::new(live(*asking, state, principal, is_resumed)));
+        let life = lifecycle::connected(&self.hub, &state.client_id, &principal, turn.peer().ip());
+        self.live =
+            Some(Box::new(Live { life, connected_at: turn.now(), ..live(*asking, state, principal, is_resumed) }));
         if is_resumed {
             self.resume(turn);
         }
@@ -226,6 +230,11 @@ impl MqttSession {
     pub(super) fn turn_away(&mut self, reason: ReasonCode, why: &'static str, turn: &mut Turn<'_>) {
         turn.count_refusal(why);
         let packet_max = self.asking.as_ref().map_or(u32::MAX, |asking| asking.packet_max);
+        if let Some(asking) = &self.asking
+            && matches!(reason, ReasonCode::NotAuthorized | ReasonCode::BadUserNameOrPassword)
+        {
+            lifecycle::connect_failed(&self.hub, &asking.client_id, asking.principal.as_deref(), turn.peer().ip());
+        }
         if self.level.is_v5() || reason.to_v3_connack().is_some() {
             turn.send(|out| {
                 let _ = Connack::new(false, reason).encode(self.level, packet_max, out);
@@ -264,6 +273,10 @@ fn live(asking: Asking, state: State, principal: Arc<Principal>, is_resumed: boo
         is_reading: false,
         is_cursor_due: false,
         holds_input: false,
+        connected_at: 0,
+        keep_alive: asking.keep_alive,
+        life: None,
+        receipts: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_core::{LogError, Publication, Refusal, TopicName};
 use fanfare_door::{Ticket, Turn};
+use fanfare_iot::shadow::ShadowTopic;
 use fanfare_mqtt_codec::{
     Ack, AckKind, Diagnostics, PacketId, Publish, Qos, ReasonCode, ReasonCodes, Suback, Unsuback,
 };
@@ -88,6 +89,9 @@ impl MqttSession {
         ticket: Option<Ticket>,
         turn: &mut Turn<'_>,
     ) -> Result<(ReasonCode, bool), Refusal> {
+        if let Some(request) = ShadowTopic::parse(&publication.topic) {
+            return self.ask_shadow(request, publication, ticket, turn);
+        }
         if is_reserved(&publication.topic) {
             return Err(Refusal::InvalidTopic {
                 reason: "topics that begin with $SYS, $aws or $share are the server's own",

@@ -110,7 +110,7 @@ impl MqttSession {
     }
 
     /// Sends at once what nothing stands before; the rest waits.
-    fn queue(&mut self, outgoing: Outgoing, turn: &mut Turn<'_>) {
+    pub(super) fn queue(&mut self, outgoing: Outgoing, turn: &mut Turn<'_>) {
         let level = self.level;
         let Some(live) = &mut self.live else { return };
         let is_clear = live.waits == 0 && live.state.outbound.is_clear() && !turn.has_backlog();
@@ -232,7 +232,7 @@ impl MqttSession {
     }
 
     /// Sends what has an id and was not sent on this connection. Says how many.
-    fn send_unsent(&mut self, turn: &mut Turn<'_>) -> usize {
+    pub(super) fn send_unsent(&mut self, turn: &mut Turn<'_>) -> usize {
         let level = self.level;
         let Some(live) = &mut self.live else { return 0 };
         let (count, dropped) = live.flush_unsent(level, turn);
@@ -330,6 +330,7 @@ impl MqttSession {
 
     pub(super) fn on_puback(&mut self, ack: &Ack<'_>, turn: &mut Turn<'_>) {
         let Some(live) = &mut self.live else { return };
+        live.hand_receipt(ack.packet_id);
         if let Some(inflight) = live.state.outbound.acknowledged(ack.packet_id) {
             self.close_off(&inflight);
         }
