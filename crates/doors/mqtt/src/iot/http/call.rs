@@ -126,8 +126,8 @@ fn parse_query(query: &str) -> Result<Vec<(String, String)>, Problem> {
 async fn read_body(gateway: &Gateway, headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Problem> {
     let limit = gateway.limits().body_bytes;
     let too_large = || {
-        gateway.metrics.limit("body_bytes");
-        let message = format!("The body is larger than the {limit} bytes that limits.body_bytes allows");
+        gateway.metrics.limit("frame_bytes");
+        let message = format!("The body is larger than the {limit} bytes that limits.frame_bytes allows");
         Problem::new(DataPlaneError::RequestEntityTooLarge, message)
     };
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());

@@ -66,11 +66,14 @@ fn response_topic(call: &Call) -> Result<Option<&str>, Problem> {
     Ok(topic)
 }
 
-/// Base64 of `[{"name": "value"}, ..]`.
+/// Base64 of `[{"name": "value"}, ..]`, or of that as a JSON text, as boto3 sends what it is given
+/// as text.
 fn user_properties(text: &str) -> Result<Vec<(String, String)>, Problem> {
     let invalid = || Problem::invalid("userProperties must be base64 of a JSON array of objects with one text each");
     let bytes = BASE64.decode(text).map_err(|_| invalid())?;
-    let objects: Vec<Map<String, Json>> = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
+    let text: Option<String> = serde_json::from_slice(&bytes).ok();
+    let json = text.as_ref().map_or(&bytes[..], |text| text.as_bytes());
+    let objects: Vec<Map<String, Json>> = serde_json::from_slice(json).map_err(|_| invalid())?;
     let mut pairs = Vec::new();
     for (name, value) in objects.into_iter().flatten() {
         let Json::String(value) = value else { return Err(invalid()) };
@@ -103,6 +106,8 @@ mod tests {
         assert_eq!(BASE64.decode(&text).unwrap(), br#"[{"b":"1"},{"a":"2"},{"b":"3"}]"#);
         let read = user_properties(&text).unwrap();
         assert!(read.iter().map(|(n, v)| (&**n, &**v)).eq(given.iter().map(|(n, v)| (&**n, &**v))));
+        let quoted = BASE64.encode(serde_json::to_string(r#"[{"a":"2"}]"#).unwrap());
+        assert_eq!(user_properties(&quoted).unwrap(), [("a".to_owned(), "2".to_owned())]);
         for wrong in ["%", "e30=", "W3siYSI6MX1d"] {
             assert!(user_properties(wrong).is_err(), "{wrong}");
         }
