@@ -69,8 +69,7 @@ impl Core {
     /// The retained message of a topic.
     pub fn retained(&self, space: &str, topic: &TopicName) -> Option<Arc<Message>> {
         let space = self.spaces.read().get(space).cloned()?;
-        let message = space.state.lock().retained.get(topic).cloned();
-        message
+        space.state.lock().retained.get(topic).cloned()
     }
 
     /// A page of a space's retained messages in order of topic, of topics that come after `after`,
