@@ -83,6 +83,8 @@ pub(crate) struct Outbound {
     pub(crate) inflight: VecDeque<Inflight>,
     pub(crate) pending: VecDeque<Outgoing>,
     pending_bytes: usize,
+    /// How many of those that wait are of quality 0.
+    pending_once: usize,
     last_id: u16,
     /// How many messages may be unacknowledged on this connection, and how many are.
     window: usize,
@@ -99,6 +101,7 @@ impl Default for Outbound {
             inflight: VecDeque::new(),
             pending: VecDeque::new(),
             pending_bytes: 0,
+            pending_once: 0,
             last_id: 0,
             window: 0,
             open: 0,
@@ -156,6 +159,11 @@ impl Outbound {
         self.window.saturating_sub(self.open + unsent)
     }
 
+    /// Messages of quality 0 wait, so that none may pass them.
+    pub(crate) fn has_pending_once(&self) -> bool {
+        self.pending_once > 0
+    }
+
     /// Nothing waits before a message that comes now.
     pub(crate) fn is_clear(&self) -> bool {
         self.pending.is_empty() && self.inflight.back().is_none_or(|last| last.is_sent)
@@ -171,12 +179,14 @@ impl Outbound {
 
     pub(crate) fn push(&mut self, outgoing: Outgoing) {
         self.pending_bytes += outgoing.message.payload.len();
+        self.pending_once += usize::from(outgoing.qos == Qos::AtMostOnce);
         self.pending.push_back(outgoing);
     }
 
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
         let outgoing = self.pending.pop_front()?;
         self.pending_bytes -= outgoing.message.payload.len();
+        self.pending_once -= usize::from(outgoing.qos == Qos::AtMostOnce);
         Some(outgoing)
     }
 

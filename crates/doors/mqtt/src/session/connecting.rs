@@ -29,6 +29,7 @@ pub(crate) struct Asking {
     /// As asked for, and as granted.
     session_expiry: Option<u32>,
     expiry_s: u32,
+    wished_keep_alive: u16,
     keep_alive: u16,
     will: Option<Box<Will>>,
     window: u16,
@@ -99,6 +100,7 @@ impl MqttSession {
             clean_start: connect.clean_start,
             session_expiry,
             expiry_s: session_expiry.unwrap_or(0).min(options.session_expiry_max_s),
+            wished_keep_alive: connect.keep_alive,
             keep_alive,
             will: will(connect)?,
             window: wishes.receive_maximum.map_or(u16::MAX, NonZeroU16::get).min(options.inflight_messages),
@@ -133,6 +135,7 @@ impl MqttSession {
         self.hub.carry_out(effects);
         match claim {
             Claim::Now(found) => self.establish(found, turn),
+            Claim::Crowded => self.turn_away(ReasonCode::ServerBusy, "takeovers", turn),
             Claim::Foreign => self.turn_away(ReasonCode::ClientIdentifierNotValid, "client_id_of_another", turn),
             Claim::Later(other, receiver) => {
                 self.hub.gateway().tell(other, Box::new(LetGo));
@@ -146,7 +149,7 @@ impl MqttSession {
     pub(super) fn on_handover(&mut self, handover: Option<Handover>, turn: &mut Turn<'_>) {
         match handover {
             Some(handover) => self.establish(handover.take(), turn),
-            // A third connection of the client was faster than this one.
+            // Whoever had the session is gone without a trace.
             None => self.turn_away(ReasonCode::ServerBusy, "taken_over", turn),
         }
     }
@@ -178,6 +181,9 @@ impl MqttSession {
         }
         self.say_welcome(&asking, is_resumed, turn);
         self.live = Some(Box::new(live(*asking, state, principal, is_resumed)));
+        if self.hub.registry.is_wanted_elsewhere(turn.connection(), self.live.as_ref().map(|live| &live.state)) {
+            return self.fail(ReasonCode::SessionTakenOver, "the client has connected again", turn);
+        }
         if is_resumed {
             self.resume(turn);
         }
@@ -194,7 +200,7 @@ impl MqttSession {
             topic_alias_maximum: Some(options.topic_alias_maximum),
             maximum_packet_size: u32::try_from(options.packet_bytes).ok().and_then(NonZeroU32::new),
             assigned_client_id: asking.is_assigned.then_some(&*asking.client_id),
-            server_keep_alive: (options.max_keepalive_s > 0).then_some(asking.keep_alive),
+            server_keep_alive: (asking.keep_alive != asking.wished_keep_alive).then_some(asking.keep_alive),
             response_information: asking.wants_response_information.then_some(&*response_information),
             ..ConnackProperties::default()
         };

@@ -43,7 +43,8 @@ impl MqttSession {
         if kind == AckKind::Pubrec && live.state.received.contains(&id) {
             return self.answer_now(What::Ack(kind, id, ReasonCode::Success), turn);
         }
-        let open = live.answers.len() + live.state.received.len();
+        let is_puback = |answer: &&Answer| matches!(answer.what, What::Ack(AckKind::Puback, ..));
+        let open = live.answers.iter().filter(is_puback).count() + live.state.received.len();
         if self.level.is_v5() && open >= usize::from(self.hub.options.receive_maximum) {
             return self.fail(ReasonCode::ReceiveMaximumExceeded, "more messages under way than allowed", turn);
         }

@@ -113,10 +113,12 @@ impl MqttSession {
     fn queue(&mut self, outgoing: Outgoing, turn: &mut Turn<'_>) {
         let level = self.level;
         let Some(live) = &mut self.live else { return };
-        let is_clear = live.waits == 0 && live.state.outbound.is_clear() && !turn.has_backlog();
+        let is_free = live.waits == 0 && !turn.has_backlog();
+        let is_clear = is_free && live.state.outbound.is_clear();
         let is_durable = live.state.is_durable();
         match outgoing.qos {
-            Qos::AtMostOnce if is_clear => {
+            // A full window holds up nothing but what needs it.
+            Qos::AtMostOnce if is_free && !live.state.outbound.has_pending_once() => {
                 live.send_once(&outgoing, level, turn);
                 self.hub.settle(&live.state.client_id, &outgoing.source, outgoing.message.offset);
             }
@@ -411,9 +413,17 @@ impl Live {
                 continue;
             }
             let (message, ids) = (next.message.clone(), next.ids.clone());
-            let is_sent = message.is_some_and(|m| self.send_publish(&m, Some(id), qos, retain, dup, &ids, level, turn));
-            if !is_sent {
-                undeliverable.extend(self.state.outbound.forget(id));
+            let is_sent =
+                message.as_ref().is_some_and(|m| self.send_publish(m, Some(id), qos, retain, dup, &ids, level, turn));
+            if is_sent {
+                continue;
+            }
+            let Some(inflight) = self.state.outbound.forget(id) else { continue };
+            if let (Source::Shared(share), Some(message)) = (&inflight.source, message) {
+                // Another member may be able to take it.
+                share.refuse(&self.state.client_id, message);
+            } else {
+                undeliverable.push(inflight);
             }
         }
         (count, undeliverable)

@@ -188,8 +188,9 @@ impl MqttSession {
         let grant = &live.principal.grant;
         grant.require_filter(fanfare_core::Action::Subscribe, hub.space(), &subscription.filter)?;
         live.track_all(turn);
-        let share = hub.groups.open(&hub, group, &subscription.filter, None);
-        share.join(&live.state.client_id, Some(turn.connection()), live.state.is_durable());
+        let (client_id, is_durable) = (&live.state.client_id, live.state.is_durable());
+        let connection = Some(turn.connection());
+        let share = hub.groups.join(&hub, (group, &subscription.filter), None, client_id, connection, is_durable);
         let is_held = known.is_some_and(|place| live.state.subscriptions[place].is_held);
         subscription.is_held = is_held;
         if live.state.is_durable() && subscription.qos > Qos::AtMostOnce && !is_held {
