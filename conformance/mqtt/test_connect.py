@@ -116,11 +116,21 @@ def test_second_connect(port, topic, level):
 def test_empty_id_3(port):
     """C04: 3.1.1 without an id and without a clean session is refused with code 2, with one it is let in."""
     # proves: v3.1.1 MQTT-3.1.3-6 MQTT-3.1.3-7 MQTT-3.1.3-8 MQTT-3.1.3-9
-    # paho gives itself an id in this case, so the CONNECT is made by hand, and paho tries the good one.
+    # paho does not ask for what is refused, so that CONNECT is made by hand.
     [ack] = answer(port, raw.connect("", level=4, clean=False), level=4)
     assert (ack.reason, ack.present) == (2, 0)
     with connected(port, "", version=4, clean=True) as client:
         assert client.subscribe(("t", 0)) == [0]
+
+
+@pytest.mark.parametrize("transport", ["tcp", "websockets"])
+def test_empty_id_5(server, transport):
+    """C05: MQTT 5 without an id and without a clean start is let in, and told its id. (mqtt.js does not ask for this.)"""
+    # proves: v5 MQTT-3.1.3-6 MQTT-3.1.3-7 MQTT-3.2.2-16
+    port = server.port if transport == "websockets" else server.mqtt_port
+    with connected(port, "", clean=False, transport=transport) as client:
+        assert client.connack[0] is False
+        assert client.connack[2].AssignedClientIdentifier
 
 
 def test_assigned_ids(port):

@@ -64,7 +64,7 @@ def test_qos_2_once(port, topic, level):
         client.connect()
         client.subscribe((topic, 2))
         sender.connect()
-        for dup in (False, True, True):
+        for dup in (False, True):
             sender.send(raw.publish(topic, b"first", 2, 5, dup=dup, level=level))
             assert sender.expect(PUBREC).number == 5
         sender.send(acknowledge(PUBREL, 5))
