@@ -2,11 +2,12 @@ import pytest
 from fanfare import Server
 
 
-def config(auth="", **keys):
-    """The text of a configuration with these keys below `[mqtt]`."""
+def config(auth="", limits="", **keys):
+    """The text of a configuration with these keys below `[mqtt]`, and lines of `[auth]` and `[limits]`."""
     shown = {name: f'"{value}"' if isinstance(value, str) else value for name, value in keys.items()}
     mqtt = "".join(f"{name} = {value}\n" for name, value in shown.items())
-    return (f"[auth]\n{auth}\n" if auth else "") + f"[mqtt]\n{mqtt}"
+    others = "".join(f"[{name}]\n{lines}\n" for name, lines in (("auth", auth), ("limits", limits)) if lines)
+    return f"{others}[mqtt]\n{mqtt}"
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +34,8 @@ def started():
     """Starts servers with keys of `[mqtt]`, which end with the test."""
     servers = []
 
-    def start(auth="", args=(), **keys):
-        servers.append(Server(config=config(auth, **keys), args=args))
+    def start(**keys):
+        servers.append(Server(config=config(**keys)))
         return servers[-1]
 
     yield start

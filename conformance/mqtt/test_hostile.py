@@ -56,6 +56,15 @@ def gone(client, seconds=2):
         return []
 
 
+def no_more(client):
+    """Ends what the client says: what is not whole by now never will be."""
+    try:
+        client.socket.shutdown(socket.SHUT_WR)
+    except OSError:
+        # The server has ended the connection already.
+        pass
+
+
 def test_qos_2_without_an_end(server):
     """Twenty clients that begin QoS 2 messages of 20 kB and release none are stopped at the receive maximum."""
     # proves: v5 MQTT-4.9.0-1 MQTT-4.13.1-1
@@ -80,6 +89,7 @@ def test_qos_2_dup_flood(server):
         reader.connect()
         reader.subscribe("again")
         client.connect()
+        heard = 1
         try:
             client.send(*[raw.publish("again", b"x" * 1_000, 2, 1, dup=True) for _ in range(1_000)])
             for _ in range(1_000):
@@ -87,11 +97,13 @@ def test_qos_2_dup_flood(server):
             client.send(raw.acknowledge(raw.PUBREL, 1))
             client.expect(raw.PUBCOMP)
         except (Closed, ConnectionError):
-            # It may lose its patience.
-            pass
-        heard = reader.take(1)
-        assert len(heard) == 1
-        reader.quiet()
+            # The server may lose its patience, before or after it has passed the message on.
+            heard = 0
+        reader.publish("again", b"end")
+        found = [reader.expect(PUBLISH).payload]
+        while found[-1] != b"end":
+            found.append(reader.expect(PUBLISH).payload)
+        assert heard <= len(found) - 1 <= 1
 
 
 def test_half_a_packet(server):
@@ -110,16 +122,17 @@ def test_half_a_packet(server):
         assert 1.2 < time.monotonic() - begin < 3.5
 
 
-def test_many_halves(server):
+def test_many_halves(started):
     """Two hundred connections that have said half a CONNECT, or none, keep nobody out and end in time."""
     # proves: v5 MQTT-3.1.0-1
+    server = started(limits="handshake_timeout_ms = 3000")
     with bounded(server, 60), ExitStack() as stack:
         begun = raw.connect("half", will={"topic": "t", "payload": b"x" * 500})
         clients = [stack.enter_context(Raw(server.mqtt_port)) for _ in range(200)]
         for number, client in enumerate(clients):
             client.send(begun[: number % 40])
         serves(server)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 8
         for client in clients:
             assert gone(client, max(0.1, deadline - time.monotonic())) == []
 
@@ -192,10 +205,10 @@ def test_deep_filters_and_topics(server):
         for filter in ("+/" * DEEP + "#", "/" * 65_535, "a/" * DEEP + "a", "$share/g/" + "+/" * DEEP + "+"):
             with Raw(server.mqtt_port) as client:
                 client.connect()
-                client.send(raw.subscribe(1, filter))
-                for topic in ("a/" * DEEP + "a", "/" * 65_535):
-                    client.send(raw.publish(topic, b"x", 1, 1))
                 try:
+                    client.send(raw.subscribe(1, filter))
+                    for topic in ("a/" * DEEP + "a", "/" * 65_535):
+                        client.send(raw.publish(topic, b"x", 1, 1))
                     while client.read(3).kind != PUBACK:
                         pass
                 except (Closed, ConnectionError):
@@ -298,9 +311,8 @@ def test_mutations(server, level, seed):
             sent[0 if broken == 0 else 2] = mutated(chance, packets[broken])
             with Raw(server.mqtt_port, level) as client:
                 client.send(*sent)
-                # No more comes: what is not whole by now never will be.
-                client.socket.shutdown(socket.SHUT_WR)
                 try:
+                    no_more(client)
                     found = gone(client)
                 except (AssertionError, KeyError, UnicodeDecodeError, struct.error) as error:
                     # A mutated level makes the server speak the other version: its answer is then not taken apart.
@@ -324,7 +336,7 @@ def test_noise(server):
             with Raw(server.mqtt_port) as client:
                 try:
                     client.send(text)
-                    client.socket.shutdown(socket.SHUT_WR)
+                    no_more(client)
                     client.socket.settimeout(2)
                     while client.socket.recv(1_000):
                         pass
