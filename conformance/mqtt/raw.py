@@ -263,7 +263,8 @@ class Raw:
         self.socket.sendall(b"".join(packets))
 
     def _receive(self):
-        return self.socket.recv(65_536)
+        """More bytes; None at the end."""
+        return self.socket.recv(65_536) or None
 
     def _fill(self, deadline):
         left = deadline - time.monotonic()
@@ -277,8 +278,6 @@ class Raw:
         except TimeoutError:
             raise TimeoutError(f"nothing more from the server; waiting: {self.buffer!r}") from None
         if part is None:
-            raise Closed(self.buffer)
-        if part == b"" and type(self)._receive is Raw._receive:
             raise Closed(self.buffer)
         self.buffer += part
 

@@ -90,13 +90,13 @@ def test_bad_will_flags(port, level, name):
 
 def test_password_without_user(port):
     """A password without a user name is wrong in 3.1.1 and right in 5."""
-    # proves: v3.1.1 MQTT-3.1.2-22
+    # proves: v3.1.1 MQTT-3.1.2-22 MQTT-3.1.4-1
     assert answer(port, raw.connect("a", level=4, password=""), level=4) == []
 
 
 def test_bytes_behind_the_payload(port):
     """A CONNECT with bytes too many, or too few, is no CONNECT."""
-    # proves: v5 MQTT-3.1.3-1 MQTT-3.1.4-1; v3.1.1 MQTT-3.1.3-1
+    # proves: v5 MQTT-3.1.3-1 MQTT-3.1.4-1 MQTT-3.14.0-1; v3.1.1 MQTT-3.1.3-1
     for level in (4, 5):
         body = raw.connect("abc", level=level)[2:]
         for wrong in (body + b"\x00", body[:-1], body + raw.data("extra")):
@@ -300,7 +300,7 @@ def test_limits_are_announced(started):
 
 def test_lower_session_expiry_is_told(started):
     """A session expiry beyond the server's is cut, and CONNACK says so."""
-    # proves: v5 MQTT-3.2.2-11
+    # proves: v5 MQTT-3.1.2-23
     server = started(session_expiry_max_s=100)
     for asked, told in ((1000, 100), (0xFFFFFFFF, 100), (50, None), (100, None)):
         with Raw(server.mqtt_port) as client:
@@ -323,7 +323,7 @@ BAD_PROPERTIES = {
 @pytest.mark.parametrize("name", BAD_PROPERTIES)
 def test_bad_properties(port, name):
     """Properties of CONNECT that are wrong refuse it."""
-    # proves: v5 MQTT-2.2.2-1 MQTT-3.1.2-4 MQTT-4.13.1-1
+    # proves: v5 MQTT-2.2.2-1 MQTT-3.14.0-1 MQTT-4.13.1-1
     text, reasons = BAD_PROPERTIES[name]
     assert no_success(answer(port, raw.connect("a", props=text))) in (None, *reasons)
 

@@ -129,7 +129,7 @@ def test_ids_go_round(port, topic):
 
 def test_order_of_acknowledgements(port, topic, level):
     """PUBACK and PUBREC come in the order of the packets they answer."""
-    # proves: v5 MQTT-4.6.0-2 MQTT-4.6.0-3 MQTT-4.6.0-4; v3.1.1 MQTT-4.6.0-2 MQTT-4.6.0-3 MQTT-4.6.0-4
+    # proves: v5 MQTT-3.3.4-1 MQTT-4.6.0-2 MQTT-4.6.0-3 MQTT-4.6.0-4; v3.1.1 MQTT-4.6.0-2 MQTT-4.6.0-3 MQTT-4.6.0-4
     with Raw(port, level) as client:
         client.connect()
         numbers = [9, 3, 200, 1, 77, 5, 4, 60, 61, 2]
@@ -367,7 +367,7 @@ def test_maximum_packet_size_of_the_server(started, topic):
 
 def test_aliases_of_the_client(started, topic):
     """A topic alias stands for its topic until it is given another one, and only on its connection."""
-    # proves: v5 MQTT-3.3.2-7 MQTT-3.3.2-10 MQTT-3.3.2-12
+    # proves: v5 MQTT-3.3.2-7 MQTT-3.3.2-12
     port = started(topic_alias_maximum=3).mqtt_port
     with Raw(port) as reader:
         reader.connect()
@@ -478,7 +478,7 @@ def test_bad_publishes(port, name, level):
 @pytest.mark.parametrize("level", [4, 5])
 def test_refused_publish(started, level):
     """A publish that is not allowed is acknowledged or told, and never delivered."""
-    # proves: v5 MQTT-3.3.5-2 MQTT-4.3.3-9; v3.1.1 MQTT-3.3.5-2
+    # proves: v5 MQTT-3.4.2-1 MQTT-3.5.2-1 MQTT-4.3.3-9; v3.1.1 MQTT-3.3.5-2
     rules = 'anonymous_allow = ["*:default/*"]\nanonymous_deny = ["publish:default/closed"]'
     port = started(auth=rules).mqtt_port
     with Raw(port) as reader, Raw(port, level) as client:

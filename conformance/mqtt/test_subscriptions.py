@@ -322,7 +322,7 @@ def test_dollar_topics(port, topic, level):
 
 def test_suback(port, topic, level):
     """One SUBACK, with its id and one code for each filter in order, also for many; then what is kept."""
-    # proves: v5 MQTT-3.8.4-1 MQTT-3.8.4-2 MQTT-3.8.4-5 MQTT-3.8.4-6 MQTT-3.9.3-1 MQTT-2.2.1-6; v3.1.1 MQTT-3.8.4-1 MQTT-3.8.4-2 MQTT-3.8.4-4 MQTT-3.8.4-5 MQTT-3.9.3-1 MQTT-2.3.1-7
+    # proves: v5 MQTT-3.8.4-1 MQTT-3.8.4-2 MQTT-3.8.4-5 MQTT-3.8.4-6 MQTT-3.8.4-7 MQTT-3.9.3-1 MQTT-2.2.1-6; v3.1.1 MQTT-3.8.4-1 MQTT-3.8.4-2 MQTT-3.8.4-4 MQTT-3.8.4-5 MQTT-3.9.3-1 MQTT-2.3.1-7
     with Raw(port, level) as client:
         client.connect()
         client.publish(topic, b"kept", 1, retain=True)
