@@ -136,16 +136,16 @@ def test_begun_qos_2_does_not_expire(port, topic, writer):
     with Raw(port) as client:
         client.connect(topic, clean=False, props=KEPT)
         client.subscribe((topic, 2))
-        writer.publish(topic, b"x", 2, props={"message_expiry": 1})
+        writer.publish(topic, b"x", 2, props={"message_expiry": 2})
         message = client.expect(PUBLISH)
-        time.sleep(2.1)
+        time.sleep(3.1)
         client.finish(message)
         client.quiet()
-        writer.publish(topic, b"y", 2, props={"message_expiry": 1})
+        writer.publish(topic, b"y", 2, props={"message_expiry": 2})
         message = client.expect(PUBLISH)
         client.send(raw.acknowledge(raw.PUBREC, message.number))
         client.expect(raw.PUBREL)
-    time.sleep(1.5)
+    time.sleep(3.1)
     with Raw(port) as client:
         client.connect(topic, clean=False, props=KEPT)
         assert client.expect(raw.PUBREL).number == message.number

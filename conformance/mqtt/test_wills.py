@@ -171,9 +171,9 @@ def test_expiry_begins_with_the_publication(port, topic, reader):
     """A will's message expiry does not run during its delay."""
     # proves: v5 MQTT-3.3.2-5 MQTT-3.3.2-6
     with Raw(port) as client:
-        client.connect(topic, props={"session_expiry": 60}, will=will(topic, props={"will_delay": 2, "message_expiry": 1}))
+        client.connect(topic, props={"session_expiry": 60}, will=will(topic, props={"will_delay": 2, "message_expiry": 5}))
     [message] = reader.take(1, seconds=4)
-    assert message.get("message_expiry") == 1
+    assert message.get("message_expiry") in (4, 5)
 
 
 @pytest.mark.parametrize("level", [4, 5])

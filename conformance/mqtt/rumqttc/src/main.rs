@@ -110,11 +110,15 @@ fn heard_three(packet: three::Packet, waiting: &Waiting<three::Publish>) {
             say(json!({"event": "connack", "present": ack.session_present, "code": ack.code as u8}));
         }
         three::Packet::Publish(publish) => {
-            say(json!({"event": "publish", "topic": publish.topic, "payload": String::from_utf8_lossy(&publish.payload),
-                "qos": publish.qos as u8, "dup": publish.dup, "retain": publish.retain, "id": publish.pkid}));
+            say(
+                json!({"event": "publish", "topic": publish.topic, "payload": String::from_utf8_lossy(&publish.payload),
+                "qos": publish.qos as u8, "dup": publish.dup, "retain": publish.retain, "id": publish.pkid}),
+            );
             waiting.lock().expect("no holder panics").push_back(publish);
         }
-        three::Packet::SubAck(ack) => say(json!({"event": "suback", "id": ack.pkid, "codes": format!("{:?}", ack.return_codes)})),
+        three::Packet::SubAck(ack) => {
+            say(json!({"event": "suback", "id": ack.pkid, "codes": format!("{:?}", ack.return_codes)}))
+        }
         three::Packet::PubAck(ack) => say(json!({"event": "puback", "id": ack.pkid})),
         three::Packet::PubComp(ack) => say(json!({"event": "pubcomp", "id": ack.pkid})),
         _ => {}
@@ -154,7 +158,9 @@ fn heard_five(packet: five::Packet, waiting: &Waiting<five::Publish>) {
                 "retain": publish.retain, "id": publish.pkid, "properties": properties}));
             waiting.lock().expect("no holder panics").push_back(publish);
         }
-        five::Packet::SubAck(ack) => say(json!({"event": "suback", "id": ack.pkid, "codes": format!("{:?}", ack.return_codes)})),
+        five::Packet::SubAck(ack) => {
+            say(json!({"event": "suback", "id": ack.pkid, "codes": format!("{:?}", ack.return_codes)}))
+        }
         five::Packet::PubAck(ack) => say(json!({"event": "puback", "id": ack.pkid})),
         five::Packet::PubComp(ack) => say(json!({"event": "pubcomp", "id": ack.pkid})),
         _ => {}
