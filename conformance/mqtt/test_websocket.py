@@ -78,7 +78,7 @@ def test_text_frame(web, topic, when):
     with RawWebSocket(web) as client:
         if when == "connected":
             client.connect(topic)
-        client.frame(TEXT, raw.PINGREQ_BYTES)
+        client.frame(TEXT, b"text")
         found = client.ending(2)
         assert client.close_code == 1003, found
 

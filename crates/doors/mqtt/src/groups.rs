@@ -332,7 +332,7 @@ async fn next(hub: &Hub, share: &Group, listening: &mut Listening) -> Option<Car
         };
         if !forgotten.is_empty() {
             let found = hub.recall(forgotten).await;
-            share.state.lock().returned.extend(found.into_iter().flatten().map(Card::from));
+            share.state.lock().returned.extend(found.into_iter().flatten().flatten().map(Card::from));
             continue;
         }
         tokio::select! {

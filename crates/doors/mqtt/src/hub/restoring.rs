@@ -59,10 +59,11 @@ fn rebuild(
         entries.extend(rebuild_inflight(message, source));
     }
     state.outbound.restore(entries);
-    for (number, message) in waiting.into_iter().enumerate() {
+    for message in &waiting {
         // Read again at once: there are few of them, and the log is not busy yet.
-        hub.ledger().forget_waiting(&state.client_id, number as u16);
-        state.outbound.push_all(rebuild_waiting(hub, &message));
+        if let Some(outgoing) = rebuild_waiting(hub, message) {
+            state.outbound.push(outgoing);
+        }
     }
     (state, will)
 }
@@ -82,20 +83,8 @@ fn source(state: &State, message: &RestoredMessage) -> Source {
 
 fn rebuild_inflight(message: RestoredMessage, source: Source) -> Option<Inflight> {
     let RestoredMessage { id, stage, row } = message;
-    Some(Inflight {
-        id: id?,
-        stage,
-        qos: Qos::from_u8(row.qos)?,
-        retain: row.retain,
-        ids: row.ids,
-        topic: TopicName::new(&row.topic).ok()?,
-        offset: row.offset,
-        message: None,
-        source,
-        is_sent: false,
-        is_repeated: true,
-        is_recorded: true,
-    })
+    let (qos, topic) = (Qos::from_u8(row.qos)?, TopicName::new(&row.topic).ok()?);
+    Some(Inflight::restored(id?, stage, qos, row.retain, row.ids, topic, row.offset, source))
 }
 
 fn rebuild_waiting(hub: &Hub, message: &RestoredMessage) -> Option<Outgoing> {

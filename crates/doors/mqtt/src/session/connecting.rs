@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
-use fanfare_core::{Action, Principal};
+use fanfare_core::{Action, Done, LogError, Principal};
 use fanfare_door::Turn;
 use fanfare_mqtt_codec::{Connack, ConnackProperties, Connect, Frame, Level, ReasonCode, decode_connect};
 use hashbrown::HashMap;
 
 use super::leaving::LetGo;
-use super::{ADMITTED, ANSWERS, CLAIMED, KEEP_ALIVE_TIMER, Live, MqttSession, Phase, RECALLED, session_end};
+use super::sending::Recalled;
+use super::{ADMITTED, ANSWERS, CLAIMED, KEEP_ALIVE_TIMER, Live, MqttSession, Phase, RECALLED, WELCOME, session_end};
 use crate::authenticate::{self, Credentials, Denied};
-use crate::outbound::Stage;
 use crate::registry::{Claim, Found, Handover};
 use crate::session::subscribing::is_reserved;
 use crate::state::State;
@@ -170,17 +170,36 @@ impl MqttSession {
         state.expiry_s = asking.expiry_s;
         state.outbound.connect(asking.window);
         state.is_recorded |= state.is_durable() || asking.will.is_some();
-        if state.is_recorded {
-            self.hub.ledger().put_main(&state, asking.will.as_deref(), None, None);
+        let (is_recorded, is_durable) = (state.is_recorded, state.is_durable());
+        self.live = Some(Box::new(live(&asking, state, principal, is_resumed)));
+        let done = is_durable.then(|| turn.on_commit(WELCOME));
+        let is_kept = !is_recorded || self.record_session(done);
+        self.asking = Some(asking);
+        match (is_durable, is_kept) {
+            // A session that is promised must outlast a crash.
+            (true, true) => {}
+            (true, false) => self.turn_away(ReasonCode::ServerUnavailable, "storage_unavailable", turn),
+            (false, _) => self.welcome(turn),
         }
+    }
+
+    pub(super) fn on_kept(&mut self, result: Result<(), LogError>, turn: &mut Turn<'_>) {
+        match result {
+            Ok(()) => self.welcome(turn),
+            Err(_) => self.turn_away(ReasonCode::ServerUnavailable, "storage_unavailable", turn),
+        }
+    }
+
+    fn welcome(&mut self, turn: &mut Turn<'_>) {
+        let Some(asking) = self.asking.take() else { return };
         self.phase = Phase::Connected;
         self.heard_at = turn.now();
         self.silence_ms = u64::from(asking.keep_alive) * 1_500;
         if self.silence_ms > 0 {
             turn.set_timer(KEEP_ALIVE_TIMER, self.silence_ms);
         }
+        let is_resumed = self.live.as_ref().is_some_and(|live| live.is_resumed);
         self.say_welcome(&asking, is_resumed, turn);
-        self.live = Some(Box::new(live(*asking, state, principal, is_resumed)));
         if self.hub.registry.is_wanted_elsewhere(turn.connection(), self.live.as_ref().map(|live| &live.state)) {
             return self.fail(ReasonCode::SessionTakenOver, "the client has connected again", turn);
         }
@@ -188,6 +207,11 @@ impl MqttSession {
             self.resume(turn);
         }
         turn.read_again();
+    }
+
+    fn record_session(&self, done: Option<Done>) -> bool {
+        let Some(live) = &self.live else { return false };
+        self.hub.ledger().put_main(&live.state, live.will.as_deref(), None, done)
     }
 
     fn say_welcome(&self, asking: &Asking, session_present: bool, turn: &mut Turn<'_>) {
@@ -216,14 +240,18 @@ impl MqttSession {
         self.subscribe_again(turn);
         let Some(live) = &mut self.live else { return };
         live.state.outbound.is_behind = true;
-        let wanted = live.state.outbound.inflight.iter().filter(|i| i.stage == Stage::Published);
-        let wanted: Vec<_> = wanted.map(|i| (i.topic.clone(), i.offset)).collect();
+        let wanted = live.state.outbound.wanted();
         if wanted.is_empty() {
             return self.pump(turn);
         }
         live.waits += 1;
         let hub = self.hub.clone();
-        if turn.ask(RECALLED, async move { hub.recall(wanted).await }).is_err() {
+        let recalling = async move {
+            let places = wanted.iter().map(|(_, topic, offset)| (topic.clone(), *offset)).collect();
+            let found = hub.recall(places).await?;
+            Some(wanted.into_iter().map(|(id, ..)| id).zip(found).collect::<Recalled>())
+        };
+        if turn.ask::<Option<Recalled>>(RECALLED, recalling).is_err() {
             self.fail(ReasonCode::ServerBusy, "too much is under way", turn);
         }
     }
@@ -238,6 +266,10 @@ impl MqttSession {
             });
         }
         self.stop_asking(turn);
+        if let Some(live) = &mut self.live {
+            // Whoever was not welcome has no will.
+            live.will = None;
+        }
         self.phase = Phase::Ended;
         turn.close(session_end(1008, why));
     }
@@ -250,13 +282,13 @@ impl MqttSession {
     }
 }
 
-fn live(asking: Asking, state: State, principal: Arc<Principal>, is_resumed: bool) -> Live {
+fn live(asking: &Asking, state: State, principal: Arc<Principal>, is_resumed: bool) -> Live {
     let needs_own_packets = asking.alias_max > 0 || asking.packet_max < u32::MAX;
     let checks_receiving = principal.grant.speaks_of(Action::Receive);
     Live {
         is_tracked: state.is_durable() || is_resumed || needs_own_packets || checks_receiving,
         state,
-        will: asking.will,
+        will: asking.will.clone(),
         checks_receiving,
         principal,
         packet_max: asking.packet_max,
@@ -268,7 +300,11 @@ fn live(asking: Asking, state: State, principal: Arc<Principal>, is_resumed: boo
         next_answer: ANSWERS,
         waits: 0,
         is_reading: false,
-        is_cursor_due: false,
+        is_resumed,
+        is_flight_due: false,
+        needs_commit: false,
+        is_committing: false,
+        is_timer_set: false,
         holds_input: false,
     }
 }
