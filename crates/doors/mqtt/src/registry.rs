@@ -16,7 +16,7 @@ use crate::state::State;
 use crate::will::Will;
 
 /// Connections that may wait for one client id.
-const WAITERS_MAX: usize = 64;
+const WAITERS_MAX: usize = 1_024;
 
 /// What a new connection of a client finds.
 #[derive(Debug)]
