@@ -12,6 +12,7 @@ mod iot;
 mod ledger;
 mod options;
 mod outbound;
+mod profile;
 mod registry;
 mod session;
 mod state;
@@ -47,7 +48,7 @@ pub struct MqttDoor {
 impl MqttDoor {
     /// A door with these settings.
     pub fn new(options: MqttOptions) -> Self {
-        Self { hub: Arc::new(Hub::new(options)) }
+        Self { hub: Arc::new(Hub::new(options.within_profile())) }
     }
 
     /// Who may call the HTTP data plane. Without it, whoever has a token of the gateway's, or in

@@ -73,7 +73,7 @@ impl MqttSession {
         let will = live.will;
         if state.is_durable() {
             let later = will.as_deref().filter(|will| will.delay_s > 0);
-            self.hub.record_leaving(&mut state, later);
+            self.hub.record_leaving(&state, later);
         }
         let leaving = Leaving { state, will, now: turn.now() };
         let effects = self.hub.registry.leave(turn.connection(), leaving, self.hub.options.sessions_max);

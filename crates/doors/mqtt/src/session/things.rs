@@ -1,9 +1,12 @@
 //! Device shadows of the client, and what others ask of its connection.
 
-use fanfare_core::{Publication, Refusal};
+use std::sync::Arc;
+
+use fanfare_core::{Message, Publication, Refusal};
 use fanfare_door::{Ticket, Turn};
 use fanfare_iot::shadow::ShadowTopic;
 use fanfare_mqtt_codec::{PacketId, Qos, ReasonCode};
+use tokio::sync::oneshot;
 
 use super::{Live, MqttSession};
 use crate::iot::errands::{Description, Direct, Errand, Undelivered, subscriptions_of};
@@ -57,32 +60,26 @@ impl MqttSession {
 
     fn deliver_direct(
         &mut self,
-        message: std::sync::Arc<fanfare_core::Message>,
-        receipt: Option<tokio::sync::oneshot::Sender<()>>,
+        message: Arc<Message>,
+        receipt: Option<oneshot::Sender<()>>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Undelivered> {
         let Some(live) = &mut self.live else { return Err(Undelivered::Busy) };
         if live.checks_receiving && !self.hub.may_receive(&live.principal, &message) {
             return Err(Undelivered::Denied);
         }
-        if !live.state.outbound.is_clear() || live.waits > 0 || turn.has_backlog() {
+        let outbound = &live.state.outbound;
+        if !outbound.is_clear() || outbound.room() == 0 || live.waits > 0 || turn.has_backlog() {
             return Err(Undelivered::Busy);
         }
-        let (qos, ids) = (if receipt.is_some() { Qos::AtLeastOnce } else { Qos::AtMostOnce }, Box::default());
-        let outgoing = Outgoing { message, qos, retain: false, ids, source: Source::Retained };
-        let Some(receipt) = receipt else {
-            self.queue(outgoing, turn);
-            return Ok(());
-        };
-        if !live.state.outbound.has_room() {
-            return Err(Undelivered::Busy);
-        }
-        let id = live.state.outbound.begin(outgoing).id;
-        self.send_unsent(turn);
+        let qos = if receipt.is_some() { Qos::AtLeastOnce } else { Qos::AtMostOnce };
+        let own = message.clone();
+        self.queue(Outgoing { message, qos, retain: false, ids: Box::default(), source: Source::Retained }, turn);
+        let Some(receipt) = receipt else { return Ok(()) };
         let Some(live) = &mut self.live else { return Err(Undelivered::Busy) };
-        if !live.state.outbound.inflight.iter().any(|inflight| inflight.id == id) {
-            return Err(Undelivered::TooLarge);
-        }
+        let is_own = |message: &Arc<Message>| Arc::ptr_eq(message, &own);
+        let sent = live.state.outbound.inflight().find(|inflight| inflight.message.as_ref().is_some_and(is_own));
+        let id = sent.ok_or(Undelivered::TooLarge)?.id;
         live.receipts.push((id, receipt));
         Ok(())
     }
