@@ -3,10 +3,12 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use fanfare_core::{Action, LogError, Message, Millis, Offset, Position, Publication, TopicName};
 use fanfare_door::Gateway;
 
 use crate::NAME;
+use crate::authenticate::Authority;
 use crate::groups::Groups;
 use crate::ledger::{Ledger, Restored};
 use crate::options::MqttOptions;
@@ -20,6 +22,8 @@ mod restoring;
 /// What the door has beside its connections.
 pub(crate) struct Hub {
     pub(crate) options: MqttOptions,
+    /// Who is who, as configured now.
+    pub(crate) authority: Arc<ArcSwap<Authority>>,
     pub(crate) registry: Registry,
     pub(crate) groups: Groups,
     started: OnceLock<Started>,
@@ -32,8 +36,9 @@ struct Started {
 }
 
 impl Hub {
-    pub(crate) fn new(options: MqttOptions) -> Self {
-        Self { options, registry: Registry::default(), groups: Groups::default(), started: OnceLock::new() }
+    pub(crate) fn new(options: MqttOptions, authority: Arc<ArcSwap<Authority>>) -> Self {
+        let (registry, groups) = (Registry::default(), Groups::default());
+        Self { options, authority, registry, groups, started: OnceLock::new() }
     }
 
     /// Finds the sessions of earlier runs and begins to look after them.

@@ -12,6 +12,7 @@ use fanfare_door::{Goodbye, Happening, Reply, Session, Ticket, Turn};
 use fanfare_mqtt_codec::{self as codec, Ack, DecodeError, Disconnect, Level, Packet, ReasonCode};
 use hashbrown::HashMap;
 
+use crate::authenticate::{Arrived, Authorization};
 use crate::groups::Dealt;
 use crate::hub::Hub;
 use crate::registry::Handover;
@@ -20,6 +21,7 @@ use crate::session::publishing::Answer;
 use crate::state::State;
 use crate::will::Will;
 
+mod authorized;
 mod connecting;
 mod leaving;
 mod publishing;
@@ -34,6 +36,10 @@ const CONNECT_TIMER: u32 = 0;
 const KEEP_ALIVE_TIMER: u32 = 1;
 /// The cursor is written down.
 const CURSOR_TIMER: u32 = 2;
+/// An authorizer must be asked again.
+const RENEWAL_TIMER: u32 = 3;
+/// What the client has proved counts no longer.
+const TERM_TIMER: u32 = 4;
 
 /// Who the client is, or why nobody we know.
 const ADMITTED: Ticket = 0;
@@ -45,6 +51,8 @@ const RECALLED: Ticket = 2;
 const PAGE: Ticket = 3;
 /// Messages of quality 2 are in the ledger and may be sent.
 const RECORDED: Ticket = 4;
+/// An authorizer was asked again.
+const RENEWED: Ticket = 5;
 /// Tickets of answers that wait for the disk begin here.
 const ANSWERS: Ticket = 16;
 
@@ -70,6 +78,10 @@ pub(crate) struct MqttSession {
     silence_ms: u64,
     /// When the last packet was complete.
     heard_at: Millis,
+    /// How the client arrived, until CONNECT has come.
+    arrived: Option<Box<Arrived>>,
+    /// How long what it has proved counts, where that is bounded.
+    authorization: Option<Box<Authorization>>,
     asking: Option<Box<Asking>>,
     live: Option<Box<Live>>,
 }
@@ -130,9 +142,9 @@ impl Session for MqttSession {
 }
 
 impl MqttSession {
-    pub(crate) fn new(hub: Arc<Hub>, turn: &Turn<'_>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, arrived: Option<Box<Arrived>>, turn: &Turn<'_>) -> Self {
         let (phase, level, heard_at) = (Phase::Connecting, Level::V4, turn.now());
-        Self { hub, phase, level, silence_ms: 0, heard_at, asking: None, live: None }
+        Self { hub, phase, level, silence_ms: 0, heard_at, arrived, authorization: None, asking: None, live: None }
     }
 
     /// Deals with the packets in `bytes`; says how many bytes are done with.
@@ -203,6 +215,8 @@ impl MqttSession {
             }
             (KEEP_ALIVE_TIMER, Phase::Connected) => self.check_silence(turn),
             (CURSOR_TIMER, Phase::Connected) => self.record_cursor(),
+            (RENEWAL_TIMER, Phase::Connected) => self.renew(turn),
+            (TERM_TIMER, Phase::Connected) => self.end_term(turn),
             _ => {}
         }
     }
@@ -220,6 +234,7 @@ impl MqttSession {
             (ADMITTED | CLAIMED, Phase::Waiting, _) => self.turn_away(ReasonCode::ServerUnavailable, "internal", turn),
             (RECALLED, Phase::Connected, Reply::Value(value)) => self.on_recalled(value, turn),
             (PAGE, Phase::Connected, Reply::Value(value)) => self.on_page(value, turn),
+            (RENEWED, Phase::Connected, reply) => self.on_renewed(reply, turn),
             (RECALLED | PAGE, Phase::Connected, _) => {
                 self.fail(ReasonCode::UnspecifiedError, "the log is not there", turn)
             }

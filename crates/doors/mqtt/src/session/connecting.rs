@@ -7,11 +7,12 @@ use std::sync::Arc;
 use fanfare_core::{Action, Principal};
 use fanfare_door::Turn;
 use fanfare_mqtt_codec::{Connack, ConnackProperties, Connect, Frame, Level, ReasonCode, decode_connect};
+use fanfare_policy::{ConnectRequest, ConnectionPolicy, Decision};
 use hashbrown::HashMap;
 
 use super::leaving::LetGo;
 use super::{ADMITTED, ANSWERS, CLAIMED, KEEP_ALIVE_TIMER, Live, MqttSession, Phase, RECALLED, session_end};
-use crate::authenticate::{self, Credentials, Denied};
+use crate::authenticate::{self, Admitted, Credentials, Denied};
 use crate::outbound::Stage;
 use crate::registry::{Claim, Found, Handover};
 use crate::session::subscribing::is_reserved;
@@ -19,7 +20,7 @@ use crate::state::State;
 use crate::will::Will;
 
 /// Who the client is, or why it is not let in.
-pub(crate) type Admission = Result<Arc<Principal>, Denied>;
+pub(crate) type Admission = Result<Admitted, Denied>;
 
 /// A CONNECT that is being worked on.
 pub(crate) struct Asking {
@@ -37,6 +38,20 @@ pub(crate) struct Asking {
     wants_reasons: bool,
     wants_response_information: bool,
     principal: Option<Arc<Principal>>,
+}
+
+impl Asking {
+    /// Whether policies let the client connect as it asks to; where there are none they do.
+    fn permitted_by(&self, policy: Option<&ConnectionPolicy>) -> Result<(), Decision> {
+        let Some(policy) = policy else { return Ok(()) };
+        let will = self.will.as_deref();
+        let decision = policy.connect(&ConnectRequest {
+            client_id: &self.client_id,
+            is_persistent: self.expiry_s > 0,
+            will: will.map(|will| fanfare_policy::Will { topic: &will.topic, is_retained: will.retain }),
+        });
+        if decision.is_allowed() { Ok(()) } else { Err(decision) }
+    }
 }
 
 impl MqttSession {
@@ -62,9 +77,10 @@ impl MqttSession {
             Ok(asking) => asking,
             Err((reason, why)) => return self.turn_away(reason, why, turn),
         };
+        let credentials = Credentials::of(connect, &asking.client_id, turn.peer().ip(), self.arrived.take());
         self.asking = Some(Box::new(asking));
         self.phase = Phase::Waiting;
-        match authenticate::judge(turn.gateway(), Credentials::of(connect), turn.now()) {
+        match authenticate::judge(&self.hub, credentials, turn.now()) {
             authenticate::Verdict::Now(admission) => self.on_admission(admission, turn),
             authenticate::Verdict::Later(judging) => {
                 if turn.ask::<Admission>(ADMITTED, judging).is_err() {
@@ -112,14 +128,20 @@ impl MqttSession {
 
     pub(super) fn on_admission(&mut self, admission: Admission, turn: &mut Turn<'_>) {
         let Some(asking) = &mut self.asking else { return };
-        let principal = match admission {
-            Ok(principal) => principal,
+        let admitted = match admission {
+            Ok(admitted) => admitted,
             Err(denied) => {
                 let (peer, reason) = (turn.peer(), denied.code);
                 tracing::info!(connection = ?turn.connection(), %peer, reason, "an MQTT client was not let in");
                 return self.turn_away(denied.reason, denied.code, turn);
             }
         };
+        if let Err(decision) = asking.permitted_by(admitted.policy.as_ref()) {
+            tracing::info!(connection = ?turn.connection(), peer = %turn.peer(), %decision, "an MQTT client may not connect");
+            return self.turn_away(ReasonCode::NotAuthorized, "connect_denied", turn);
+        }
+        let principal = admitted.principal;
+        self.authorization = admitted.authorization;
         if let Some(will) = &mut asking.will {
             will.principal = principal.clone();
             if !may_speak(&principal, self.hub.space(), will) {
@@ -178,6 +200,7 @@ impl MqttSession {
         }
         self.say_welcome(&asking, is_resumed, turn);
         self.live = Some(Box::new(live(*asking, state, principal, is_resumed)));
+        self.watch_authorization(turn);
         if is_resumed {
             self.resume(turn);
         }
