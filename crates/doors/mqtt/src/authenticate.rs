@@ -279,3 +279,6 @@ fn denied(error: &TokenError) -> Denied {
     };
     Denied { reason, code: error.code() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,8 @@ use super::keys::{Mqtt, MqttDenyCode, MqttProfile};
 
 impl Mqtt {
     /// The settings of the door.
-    pub fn options(&self) -> MqttOptions {
+    pub fn options(&self, has_things: bool) -> MqttOptions {
+        let is_aws = self.profile == MqttProfile::AwsIot;
         MqttOptions {
             profile: match self.profile {
                 MqttProfile::Standard => Profile::Standard,
@@ -21,6 +22,8 @@ impl Mqtt {
             packet_bytes: self.packet_bytes,
             client_id_bytes: self.client_id_bytes,
             queue_messages: self.queue_messages,
+            sigv4_session_max_s: self.sigv4_session_max_s.unwrap_or(if is_aws { 24 * 60 * 60 } else { 0 }),
+            has_things,
             deny_code: match self.deny_code {
                 MqttDenyCode::Specific => DenyCode::Specific,
                 MqttDenyCode::Unspecified => DenyCode::Unspecified,
