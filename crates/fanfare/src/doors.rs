@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use fanfare_admin::{Operations, OperationsDoor};
 use fanfare_door::Door;
-use fanfare_mqtt::{MqttDoor, MqttOptions};
+use fanfare_mqtt::{Authority, MqttDoor, MqttOptions};
 
 /// Every door, in the order of their numbers.
-pub fn all(operations: Operations, mqtt: MqttOptions) -> Vec<Arc<dyn Door>> {
+pub fn all(operations: Operations, mqtt: MqttOptions, authority: &Arc<ArcSwap<Authority>>) -> Vec<Arc<dyn Door>> {
     vec![
         Arc::new(fanfare_native::NativeDoor), //
-        Arc::new(MqttDoor::new(mqtt)),
+        Arc::new(MqttDoor::with_authority(mqtt, authority.clone())),
         Arc::new(OperationsDoor::new(operations)),
     ]
 }

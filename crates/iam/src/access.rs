@@ -170,7 +170,7 @@ mod tests {
         let Some(credential) = credential else { return access.verify(&request, &["iotdata"], NOW) };
         let added = sign_headers(&request, &Signing::new(credential, "eu-west-1", "iotdata", NOW)).unwrap();
         let mut headers = plain.to_vec();
-        headers.extend(added.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
+        headers.extend(added.iter().map(|(name, value)| (*name, value.as_ref())));
         access.verify(&Request { headers: &headers, ..request }, &["iotdata"], NOW)
     }
 

@@ -42,6 +42,8 @@
 mod access;
 mod admit;
 mod caller;
+mod certificate;
+mod der;
 mod error;
 mod permissions;
 mod realm;
@@ -49,6 +51,7 @@ mod realm;
 pub use access::Access;
 pub use admit::admit;
 pub use caller::Caller;
+pub use certificate::{Certificate, CertificateUnreadable};
 pub use error::AccessError;
 pub use fanfare_policy::{Decision, Operation};
 pub use permissions::{Attached, POLICIES_MAX, Permissions, Policies};

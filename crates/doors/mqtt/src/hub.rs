@@ -7,9 +7,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use fanfare_core::{Action, LogError, Message, Millis, Offset, Position, Publication, TopicName};
 use fanfare_door::Gateway;
-use fanfare_iam::Access;
 
 use crate::NAME;
+use crate::authenticate::Authority;
 use crate::groups::Groups;
 use crate::iot::lifecycle::Versions;
 use crate::iot::shadows::{self, Shadows};
@@ -26,10 +26,10 @@ mod restoring;
 /// What the door has beside its connections.
 pub(crate) struct Hub {
     pub(crate) options: MqttOptions,
+    /// Who is who, as configured now.
+    pub(crate) authority: Arc<ArcSwap<Authority>>,
     pub(crate) registry: Registry,
     pub(crate) groups: Groups,
-    /// Who may call the HTTP data plane.
-    pub(crate) access: OnceLock<Arc<ArcSwap<Access>>>,
     pub(crate) versions: Versions,
     /// Subscriptions of all sessions, connected or not.
     pub(crate) subscriptions: Arc<AtomicUsize>,
@@ -44,12 +44,12 @@ struct Started {
 }
 
 impl Hub {
-    pub(crate) fn new(options: MqttOptions) -> Self {
+    pub(crate) fn new(options: MqttOptions, authority: Arc<ArcSwap<Authority>>) -> Self {
         Self {
             options,
+            authority,
             registry: Registry::default(),
             groups: Groups::default(),
-            access: OnceLock::new(),
             versions: Versions::default(),
             subscriptions: Arc::default(),
             started: OnceLock::new(),

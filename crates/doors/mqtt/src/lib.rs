@@ -25,11 +25,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use fanfare_core::{LogError, Millis};
 use fanfare_door::{Arrival, Door, Gateway, Mounts, Opening, Outgoing, Shape, StreamMount, Turn, WebSocketMount};
-use fanfare_iam::Access;
 use fanfare_websocket::MessageKind;
 
+pub use authenticate::{Authority, Authorizer, Authorizers, CertificateMatch, CertificateRule, Users};
 pub use options::{DenyCode, MqttOptions, Profile};
 
+use authenticate::Arrived;
 use hub::Hub;
 use iot::http::DataPlane;
 use session::{MqttSession, SILENT, encode_plain};
@@ -46,18 +47,15 @@ pub struct MqttDoor {
 }
 
 impl MqttDoor {
-    /// A door with these settings.
+    /// A door with these settings. Clients prove with tokens who they are, or are anonymous.
     pub fn new(options: MqttOptions) -> Self {
-        Self { hub: Arc::new(Hub::new(options.within_profile())) }
+        Self::with_authority(options, Arc::new(ArcSwap::from_pointee(Authority::default())))
     }
 
-    /// Who may call the HTTP data plane. Without it, whoever has a token of the gateway's, or in
-    /// development mode everybody.
-    #[must_use]
-    pub fn with_access(self, access: Arc<ArcSwap<Access>>) -> Self {
-        // It is given once, before the door starts.
-        let _ = self.hub.access.set(access);
-        self
+    /// The same with whatever else clients may prove it by. What is stored there later counts for
+    /// clients that come later, and for decisions that are renewed.
+    pub fn with_authority(options: MqttOptions, authority: Arc<ArcSwap<Authority>>) -> Self {
+        Self { hub: Arc::new(Hub::new(options.within_profile(), authority)) }
     }
 }
 
@@ -71,16 +69,28 @@ impl Door for MqttDoor {
         let subprotocols = &["mqtt", "mqttv3.1"];
         let tunnel = WebSocketMount { path: "/mqtt", subprotocols, sends: MessageKind::Binary };
         let stream = StreamMount { first_byte: CONNECT_BYTE };
-        Mounts { tunnels: vec![tunnel], streams: vec![stream], http: DataPlane::mounts(&self.hub), ..Mounts::default() }
+        // The names by which devices of AWS ask for MQTT, and for requests over HTTP, on one port.
+        let alpn = vec!["mqtt", "x-amzn-mqtt-ca", "x-amzn-http-ca"];
+        let (tunnels, streams, http) = (vec![tunnel], vec![stream], DataPlane::mounts(&self.hub));
+        Mounts { tunnels, streams, http, alpn, ..Mounts::default() }
     }
 
     fn start(&self, gateway: &Arc<Gateway>) -> Result<(), LogError> {
         self.hub.start(gateway)
     }
 
-    fn open(&self, _arrival: &Arrival<'_>, turn: &mut Turn<'_>) -> Opening {
+    fn open(&self, arrival: &Arrival<'_>, turn: &mut Turn<'_>) -> Opening {
+        let arrived = match Arrived::of(arrival, &self.hub.authority.load(), turn.now()) {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                let trace_id = authenticate::trace_id();
+                tracing::info!(peer = %turn.peer(), %error, trace_id, "a signed MQTT client was not let in");
+                turn.count_refusal("signature");
+                return authenticate::forbidden(&trace_id);
+            }
+        };
         turn.set_shape(SILENT);
-        Opening::Accept(Box::new(MqttSession::new(self.hub.clone(), turn)))
+        Opening::Accept(Box::new(MqttSession::new(self.hub.clone(), arrived, turn)))
     }
 
     fn encode(&self, outgoing: Outgoing<'_>, shape: Shape, now: Millis, out: &mut Vec<u8>) {

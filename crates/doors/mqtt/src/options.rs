@@ -47,6 +47,10 @@ pub struct MqttOptions {
     pub queue_messages: usize,
     /// The code for a subscription that is not allowed.
     pub deny_code: DenyCode,
+    /// How long a connection lasts that proved with a signature (SigV4) who it is, in seconds; 0 is no bound.
+    pub sigv4_session_max_s: u32,
+    /// Every client is the thing of its client id, which policies may then speak about.
+    pub has_things: bool,
     /// How often the topics below `$SYS` are published, in seconds; 0 is never.
     pub sys_interval_s: u32,
     /// Whether comings and goings are published below `$aws/events`; unset is only in [`Profile::AwsIot`].
@@ -71,6 +75,8 @@ impl Default for MqttOptions {
             client_id_bytes: 256,
             queue_messages: 1_000,
             deny_code: DenyCode::default(),
+            sigv4_session_max_s: 0,
+            has_things: false,
             sys_interval_s: 10,
             lifecycle_events: None,
             shadows_max: 100_000,

@@ -13,6 +13,7 @@ use fanfare_mqtt_codec::{self as codec, Ack, DecodeError, Disconnect, Level, Pac
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
+use crate::authenticate::{Arrived, Authorization};
 use crate::groups::Dealt;
 use crate::hub::Hub;
 use crate::iot::errands::Errand;
@@ -23,6 +24,7 @@ use crate::session::publishing::Answer;
 use crate::state::State;
 use crate::will::Will;
 
+mod authorized;
 mod connecting;
 mod leaving;
 mod publishing;
@@ -38,6 +40,10 @@ const CONNECT_TIMER: u32 = 0;
 const KEEP_ALIVE_TIMER: u32 = 1;
 /// What is in flight is written down.
 const FLIGHT_TIMER: u32 = 2;
+/// An authorizer must be asked again.
+const RENEWAL_TIMER: u32 = 3;
+/// What the client has proved counts no longer.
+const TERM_TIMER: u32 = 4;
 
 /// Who the client is, or why nobody we know.
 const ADMITTED: Ticket = 0;
@@ -51,6 +57,8 @@ const PAGE: Ticket = 3;
 const RECORDED: Ticket = 4;
 /// The session is in the ledger, and its client welcome.
 const WELCOME: Ticket = 5;
+/// An authorizer was asked again.
+const RENEWED: Ticket = 6;
 /// Tickets of answers that wait for the disk begin here.
 const ANSWERS: Ticket = 16;
 
@@ -76,6 +84,10 @@ pub(crate) struct MqttSession {
     silence_ms: u64,
     /// When the last packet was complete.
     heard_at: Millis,
+    /// How the client arrived, until CONNECT has come.
+    arrived: Option<Box<Arrived>>,
+    /// How long what it has proved counts, where that is bounded.
+    authorization: Option<Box<Authorization>>,
     asking: Option<Box<Asking>>,
     live: Option<Box<Live>>,
     /// Why the connection ends, once that is known.
@@ -154,9 +166,10 @@ impl Session for MqttSession {
 }
 
 impl MqttSession {
-    pub(crate) fn new(hub: Arc<Hub>, turn: &Turn<'_>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, arrived: Option<Box<Arrived>>, turn: &Turn<'_>) -> Self {
         let (phase, level, heard_at) = (Phase::Connecting, Level::V4, turn.now());
-        Self { hub, phase, level, silence_ms: 0, heard_at, asking: None, live: None, ending: None, on_left: None }
+        let (asking, authorization, live, ending, on_left) = (None, None, None, None, None);
+        Self { hub, phase, level, silence_ms: 0, heard_at, arrived, authorization, asking, live, ending, on_left }
     }
 
     /// Deals with the packets in `bytes`; says how many bytes are done with.
@@ -227,6 +240,8 @@ impl MqttSession {
             }
             (KEEP_ALIVE_TIMER, Phase::Connected) => self.check_silence(turn),
             (FLIGHT_TIMER, Phase::Connected) => self.on_flight_timer(turn),
+            (RENEWAL_TIMER, Phase::Connected) => self.renew(turn),
+            (TERM_TIMER, Phase::Connected) => self.end_term(turn),
             _ => {}
         }
     }
@@ -245,6 +260,7 @@ impl MqttSession {
             (WELCOME, Phase::Waiting, Reply::Committed(result)) => self.on_kept(result, turn),
             (RECALLED, Phase::Connected, Reply::Value(value)) => self.on_recalled(value, turn),
             (PAGE, Phase::Connected, Reply::Value(value)) => self.on_page(value, turn),
+            (RENEWED, Phase::Connected, reply) => self.on_renewed(reply, turn),
             (RECALLED | PAGE, Phase::Connected, _) => {
                 self.fail(ReasonCode::UnspecifiedError, "the log is not there", turn)
             }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use fanfare_core::{CoreLimits, HistorySettings, SpaceSettings};
 use serde::Deserialize;
 
+use super::access::{Aws, FunctionTarget, Iot, MqttCertificate};
 use super::schema::Kind::{Count, Named, Section, Sections, Switch, Text, Texts};
 use super::schema::{Form, Shown, sections};
 use fanfare_identity::{ClaimRules, KeyAlgorithm, Secret};
@@ -57,8 +58,12 @@ sections! {
         websocket: Websocket = Websocket::default() => Section(Websocket::keys);
         /// MQTT.
         mqtt: Mqtt = Mqtt::default() => Section(Mqtt::keys);
-        /// What AWS IoT Core has around MQTT.
+        /// Interfaces in the style of AWS.
+        aws: Aws = Aws::default() => Section(Aws::keys);
+        /// Devices in the style of AWS IoT Core.
         iot: Iot = Iot::default() => Section(Iot::keys);
+        /// User code, by name.
+        functions: BTreeMap<String, FunctionTarget> = BTreeMap::new() => Named(FunctionTarget::keys);
         /// Settings of single spaces, by name. What a space does not set comes from the built-in
         /// defaults below, not from the space named `default`, which is a space like any other.
         spaces: BTreeMap<String, Space> = BTreeMap::new() => Named(Space::keys);
@@ -70,6 +75,12 @@ sections! {
         cert: Option<PathBuf> = None => Text(Form::File);
         /// Private key of the certificate, a PEM file. Default: none.
         key: Option<PathBuf> = None => Text(Form::File);
+        /// Certificates of authorities that vouch for clients, a PEM file. Default: none.
+        client_ca: Option<PathBuf> = None => Text(Form::File);
+        /// Certificates of clients that they have revoked (CRL), a PEM file. Default: none.
+        client_crl: Option<PathBuf> = None => Text(Form::File);
+        /// Whether clients show a certificate: `off`, `optional` or `required`. Default: off.
+        client_certificates: ClientCertificates = ClientCertificates::Off => Text(Form::OneOf(ClientCertificates::WORDS));
     }
 
     /// Logging, to standard error.
@@ -86,8 +97,9 @@ sections! {
         endpoint: Option<String> = None => Text(Form::Url);
     }
 
-    /// Who may do what. Without `keys`, `jwks` and `anonymous_allow` the server is in development
-    /// mode: everything is allowed, and only from this machine.
+    /// Who may do what. Without `keys`, `jwks` and `anonymous_allow`, and without MQTT users,
+    /// certificates, authorizers and access keys, the server is in development mode: everything is
+    /// allowed, and only from this machine.
     Auth {
         /// Keys that sign tokens. Default: none.
         keys: Vec<SigningKey> = Vec::new() => Sections(SigningKey::keys);
@@ -220,17 +232,13 @@ sections! {
         deny_code: MqttDenyCode = MqttDenyCode::Specific => Text(Form::OneOf(MqttDenyCode::WORDS));
         /// How often the counters below `$SYS/broker` are published, in seconds; 0 is never. Default: 10.
         sys_interval_s: u32 = MqttOptions::default().sys_interval_s => Count(0, 86_400);
-    }
-
-    /// What AWS IoT Core has around MQTT.
-    Iot {
-        /// Whether clients that come, go and subscribe are told of below `$aws/events`. Default: true with
-        /// `mqtt.profile = "aws-iot"`, otherwise false.
-        lifecycle_events: Option<bool> = None => Switch;
-        /// Device shadows, in all; deleted ones count, because their versions are kept. Default: 100,000.
-        shadows: usize = MqttOptions::default().shadows_max => Count(0, COUNT_MAX);
-        /// Messages sent to single clients over HTTP that wait for acknowledgements, in all. Default: 256.
-        direct_messages: usize = MqttOptions::default().direct_messages_max => Count(1, 100_000);
+        /// Users with passwords, a TOML file; `fanfare passwd` makes its entries. Default: none.
+        users_file: Option<PathBuf> = None => Text(Form::File);
+        /// What client certificates stand for. Default: nothing.
+        certificates: Vec<MqttCertificate> = Vec::new() => Sections(MqttCertificate::keys);
+        /// How long a connection lasts whose upgrade was signed (SigV4), in seconds; 0 is no bound.
+        /// Default: 86,400 with the profile aws-iot, otherwise 0.
+        sigv4_session_max_s: Option<u32> = None => Count(0, 31_536_000);
     }
 
     /// Settings of one space.
@@ -312,6 +320,16 @@ words! {
         Debug = "debug",
         /// Everything.
         Trace = "trace",
+    }
+
+    /// Whether clients show a certificate.
+    ClientCertificates {
+        /// They are not asked for one.
+        Off = "off",
+        /// They may.
+        Optional = "optional",
+        /// They must.
+        Required = "required",
     }
 
     /// Whose rules count for MQTT.

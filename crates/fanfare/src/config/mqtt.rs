@@ -2,11 +2,13 @@
 
 use fanfare_mqtt::{DenyCode, MqttOptions, Profile};
 
-use super::keys::{Iot, Mqtt, MqttDenyCode, MqttProfile};
+use super::access::Iot;
+use super::keys::{Mqtt, MqttDenyCode, MqttProfile};
 
 impl Mqtt {
     /// The settings of the door.
     pub fn options(&self, iot: &Iot) -> MqttOptions {
+        let is_aws = self.profile == MqttProfile::AwsIot;
         MqttOptions {
             profile: match self.profile {
                 MqttProfile::Standard => Profile::Standard,
@@ -21,6 +23,8 @@ impl Mqtt {
             packet_bytes: self.packet_bytes,
             client_id_bytes: self.client_id_bytes,
             queue_messages: self.queue_messages,
+            sigv4_session_max_s: self.sigv4_session_max_s.unwrap_or(if is_aws { 24 * 60 * 60 } else { 0 }),
+            has_things: iot.things,
             deny_code: match self.deny_code {
                 MqttDenyCode::Specific => DenyCode::Specific,
                 MqttDenyCode::Unspecified => DenyCode::Unspecified,

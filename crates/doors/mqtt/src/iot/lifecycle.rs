@@ -39,6 +39,8 @@ pub(crate) enum Ending {
     AuthError,
     Forbidden,
     TimeOver,
+    /// Of a connection whose upgrade was signed.
+    SocketTimeOver,
 }
 
 impl Ending {
@@ -56,6 +58,7 @@ impl Ending {
             Self::AuthError => "AUTH_ERROR",
             Self::Forbidden => "FORBIDDEN_ACCESS",
             Self::TimeOver => "CUSTOMAUTH_TTL_EXPIRATION",
+            Self::SocketTimeOver => "WEBSOCKET_TTL_EXPIRATION",
         }
     }
 

@@ -11,7 +11,7 @@ use fanfare_aws::errors::DataPlaneError;
 use fanfare_aws::sigv4::{self, PayloadHash, SignatureError};
 use fanfare_core::{Principal, TopicName};
 use fanfare_door::{Gateway, HttpContext};
-use fanfare_iam::{Access, Caller, Operation, Policies, Realm};
+use fanfare_iam::{Access, Caller, Operation};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -145,15 +145,15 @@ async fn read_body(gateway: &Gateway, headers: &HeaderMap, body: &mut Incoming) 
 /// A token of the gateway's, a signature, or nobody where that is allowed.
 async fn who(hub: &Hub, head: &Parts, body: &[u8], context: &HttpContext) -> Result<Caller, Problem> {
     let gateway = &context.gateway;
-    let access = hub.access.get().map(|access| access.load_full());
-    let access = access.unwrap_or_else(|| Arc::new(Access::new(own_realm(hub), Policies::default())));
+    let authority = hub.authority.load_full();
+    let access = &authority.access;
     if let Some(token) = bearer(head) {
         let principal = gateway.authenticate(Some(token), None).await;
         let principal = principal.map_err(|error| Problem::new(DataPlaneError::Unauthorized, error.to_string()))?;
         return Ok(Caller::of_principal(principal, access.realm()));
     }
     let now = gateway.clock.now();
-    match signed(&access, head, body, now) {
+    match signed(access, head, body, now) {
         Ok(caller) if is_revoked(gateway, &caller.principal, now) => Err(Problem::forbidden()),
         Ok(caller) => Ok(caller),
         Err(error @ (SignatureError::Missing | SignatureError::UnknownKey)) => match gateway.gate.anonymous(now) {
@@ -171,10 +171,6 @@ async fn who(hub: &Hub, head: &Parts, body: &[u8], context: &HttpContext) -> Res
 fn refuse_signature(error: &SignatureError) -> Result<Caller, Problem> {
     tracing::info!(%error, "a signed request was refused");
     Err(Problem::forbidden())
-}
-
-fn own_realm(hub: &Hub) -> Realm {
-    Realm::new("local", "000000000000", &**hub.space())
 }
 
 fn is_revoked(gateway: &Gateway, principal: &Principal, now: u64) -> bool {
