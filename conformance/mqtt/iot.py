@@ -12,9 +12,9 @@ from paho.mqtt.packettypes import PacketTypes
 PROFILE = "[mqtt]\nprofile = 'aws-iot'\n"
 
 
-def data_plane(server):
+def data_plane(server, key="AKIDEXAMPLE", secret="anything"):
     """boto3's client of the IoT data plane. Development mode takes any keys, and SDKs must have some."""
-    keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "anything", "region_name": "local"}
+    keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, "region_name": "local"}
     config = Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=20)
     return boto3.client("iot-data", endpoint_url=server.url, config=config, **keys)
 

@@ -221,3 +221,55 @@ def test_endpoint(server):
     """C50: the endpoint is the host by which it was asked."""
     answer = requests.get(f"{server.url}/endpoint?endpointType=iot:Data-ATS", timeout=10)
     assert answer.json() == {"endpointAddress": f"127.0.0.1:{server.port}"}
+
+
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": "iot:Publish", "Resource": "arn:aws:iot:*:*:topic/mine/*"},
+        {"Effect": "Allow", "Action": "iot:GetThingShadow", "Resource": "arn:aws:iot:*:*:thing/lamp"},
+        {"Effect": "Allow", "Action": "iot:GetConnection", "Resource": "arn:aws:iot:*:*:client/known"},
+    ],
+}
+
+
+def test_signatures_and_policies():
+    """C50: access keys are checked, and policies decide about every operation."""
+    config = f"""
+[auth]
+keys = [{{id = 'main', secret = '{SECRET}'}}]
+[[aws.credentials]]
+access_key_id = 'AKIDSIGNED'
+secret = 'the secret of the key'
+policies = ['p']
+[[iot.policies]]
+name = 'p'
+document = '{json.dumps(POLICY)}'
+"""
+    with Server(config=config) as server:
+        boto = data_plane(server, "AKIDSIGNED", "the secret of the key")
+        assert boto.publish(topic="mine/a b", qos=1, payload=b"x")["ResponseMetadata"]["HTTPStatusCode"] == 200
+        with pytest.raises(boto.exceptions.ResourceNotFoundException):
+            boto.get_thing_shadow(thingName="lamp")
+        with pytest.raises(boto.exceptions.ResourceNotFoundException):
+            boto.get_connection(clientId="known")
+        for denied in [
+            lambda: boto.publish(topic="others/a", payload=b"x"),
+            lambda: boto.publish(topic="mine/a", payload=b"x", retain=True),
+            lambda: boto.get_retained_message(topic="mine/a"),
+            lambda: boto.list_retained_messages(),
+            lambda: boto.get_thing_shadow(thingName="other"),
+            lambda: boto.update_thing_shadow(thingName="lamp", payload=b"{}"),
+            lambda: boto.delete_thing_shadow(thingName="lamp"),
+            lambda: boto.list_named_shadows_for_thing(thingName="lamp"),
+            lambda: boto.delete_connection(clientId="known"),
+            lambda: boto.list_subscriptions(clientId="known"),
+            lambda: boto.send_direct_message(clientId="known", topic="mine/a", payload=b"x"),
+            lambda: data_plane(server, "AKIDSIGNED", "another secret").publish(topic="mine/a", payload=b"x"),
+            lambda: data_plane(server, "AKIDUNKNOWN", "anything").publish(topic="mine/a", payload=b"x"),
+        ]:
+            with pytest.raises(botocore.exceptions.ClientError) as raised:
+                denied()
+            error = raised.value.response
+            assert error["ResponseMetadata"]["HTTPStatusCode"] == 403, error
+            assert error["ResponseMetadata"]["HTTPHeaders"]["x-amzn-errortype"] == "ForbiddenException"

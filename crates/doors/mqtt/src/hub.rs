@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use fanfare_core::{Action, LogError, Message, Millis, Offset, Position, Publication, TopicName};
+use fanfare_core::{Action, LogError, Message, Millis, Offset, Position, TopicName};
 use fanfare_door::Gateway;
 
 use crate::NAME;
@@ -146,17 +146,6 @@ impl Hub {
             if let Err(refusal) = gateway.publish(&principal, publication, NAME).await {
                 tracing::debug!(%refusal, "a will was not published");
                 gateway.metrics.refusal(NAME, refusal.code());
-            }
-        });
-    }
-
-    /// Publishes something of the door's own, beside clients.
-    pub(crate) fn announce(self: &Arc<Self>, publication: Publication) {
-        let gateway = self.gateway().clone();
-        self.gateway().tasks.spawn(async move {
-            let everybody = fanfare_core::Principal::anonymous(fanfare_core::Grant::everything());
-            if let Err(refusal) = gateway.publish(&everybody, publication, NAME).await {
-                tracing::debug!(%refusal, "an event was not published");
             }
         });
     }

@@ -305,3 +305,6 @@ fn name_of(key: &[u8]) -> Option<ShadowName> {
         None => ShadowName::new(text, None),
     }
 }
+
+#[cfg(test)]
+mod tests;
