@@ -114,8 +114,8 @@ impl Core {
     }
 
     /// Hands a message of the server's own to whoever subscribes now. It is not checked against a
-    /// grant, and neither history nor the log know of it; with `retain` it stays in memory as the
-    /// topic's last message. Says whether somebody subscribes.
+    /// grant, and neither history, listings nor the log know of it; with `retain` later subscribers
+    /// get it like a retained message, for as long as the server runs. Says whether somebody subscribes.
     ///
     /// # Errors
     /// [`Refusal::Overloaded`] when a receiver's queue is full, and what concerns the space.
@@ -134,7 +134,7 @@ impl Core {
             state.rewind(&mark);
         }
         if stays {
-            state.retain(vec![(message.topic.clone(), Some(message.clone()))]);
+            state.notes.insert(message.topic.clone(), message.clone());
         }
         self.fan_out(shards, &message, None);
         Ok(shards != 0)

@@ -37,7 +37,12 @@ fn what_is_passed_with_retain_waits_for_subscribers_in_memory() {
     }
     assert_eq!(bench.core.head(&space()).unwrap(), head, "no offset is used up for nobody");
     assert_eq!(subscribe(&bench, "#"), [""; 0]);
-    assert_eq!(subscribe(&bench, "$SYS/#"), ["2"]);
+    assert_eq!(
+        (subscribe(&bench, "$SYS/#"), subscribe(&bench, "$SYS/uptime")),
+        (vec!["2".to_owned()], vec!["2".to_owned()])
+    );
+    bench.core.leave("default", &filter("$SYS/uptime"), 0);
+    assert!(bench.core.topics("default", "", None, 10).is_empty() && bench.core.retained_count("default") == 0);
 }
 
 #[test]

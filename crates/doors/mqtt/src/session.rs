@@ -92,7 +92,7 @@ pub(crate) struct MqttSession {
     live: Option<Box<Live>>,
     /// Why the connection ends, once that is known.
     ending: Option<Ending>,
-    /// Closes when the client id is let go: somebody waits for that.
+    /// Hears of it when the client id is let go.
     on_left: Option<oneshot::Sender<()>>,
 }
 

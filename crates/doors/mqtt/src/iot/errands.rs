@@ -16,7 +16,7 @@ pub(crate) enum Errand {
     Describe(oneshot::Sender<Description>),
     /// What does it subscribe to?
     ListSubscriptions(oneshot::Sender<Vec<(Box<str>, Qos)>>),
-    /// It shall end. The channel closes when the client has been let go.
+    /// It shall end. The channel tells when the client has been let go, and closes where there is none.
     Dismiss { ends_session: bool, without_will: bool, gone: oneshot::Sender<()> },
     /// A message for this client alone.
     Deliver(Direct),

@@ -251,6 +251,9 @@ async fn answer(hub: &Hub, job: Job) {
     if is_counted {
         hub.shadows().release(name.thing());
     }
+    if matches!(&outcome, Err(rejection) if rejection.code == 429) {
+        hub.count_limit(if is_counted { "iot.shadows" } else { "iot.shadow_requests" });
+    }
     let is_client = matches!(asker, Asker::Client(_));
     if is_client || (operation != Operation::Get && outcome.is_ok()) {
         tell(hub, &name, operation, &outcome);

@@ -78,8 +78,10 @@ impl MqttSession {
         let leaving = Leaving { state, will, now: turn.now() };
         let effects = self.hub.registry.leave(turn.connection(), leaving, self.hub.options.sessions_max);
         self.hub.carry_out(effects);
-        // Whoever waits for this hears of it.
-        self.on_left = None;
+        if let Some(waiting) = self.on_left.take() {
+            // Whoever waited may have given up.
+            let _ = waiting.send(());
+        }
     }
 }
 

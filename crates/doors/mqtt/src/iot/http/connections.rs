@@ -125,9 +125,7 @@ async fn dismiss(call: &Call, id: &Arc<str>, ends_session: bool, without_will: b
     let (gone, is_gone) = oneshot::channel();
     call.hub.gateway().tell(connection, Box::new(Errand::Dismiss { ends_session, without_will, gone }));
     let late = |_| Problem::new(DataPlaneError::ServiceUnavailable, "The connection does not answer");
-    // Nothing is sent: the channel closes when the client has been let go.
-    let _ = tokio::time::timeout(ANSWER_TIMEOUT, is_gone).await.map_err(late)?;
-    Ok(true)
+    Ok(tokio::time::timeout(ANSWER_TIMEOUT, is_gone).await.map_err(late)?.is_ok())
 }
 
 #[cfg(test)]
