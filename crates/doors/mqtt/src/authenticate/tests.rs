@@ -31,7 +31,7 @@ struct Fixed {
 impl Function for Fixed {
     fn invoke(&self, event: Bytes, _call: Call) -> Answer {
         self.events.lock().push(serde_json::from_slice(&event).unwrap());
-        let answer = self.answer.clone().map(Bytes::from_static);
+        let answer = self.answer.clone().map(|text| Bytes::from_static(text.as_bytes()));
         Box::pin(async move { answer })
     }
 
@@ -56,7 +56,10 @@ fn named(policy: &str) -> Attached {
     Attached { policies: vec![policy.to_owned()], ..Attached::default() }
 }
 
-fn start(gate: Option<GateConfig>, build: impl FnOnce(&mut Authority, &dyn Fn(&str, Result<&'static str, FunctionError>))) -> Fixture {
+fn start(
+    gate: Option<GateConfig>,
+    build: impl FnOnce(&mut Authority, &dyn Fn(&str, Result<&'static str, FunctionError>)),
+) -> Fixture {
     let events = Arc::new(Mutex::default());
     let functions = Functions::new();
     let mut authority = Authority {
@@ -71,7 +74,8 @@ fn start(gate: Option<GateConfig>, build: impl FnOnce(&mut Authority, &dyn Fn(&s
     let authority = Arc::new(arc_swap::ArcSwap::from_pointee(authority));
     let door = MqttDoor::with_authority(MqttOptions::default(), authority.clone());
     let twin = MqttDoor { hub: door.hub.clone() };
-    let server = TestServer::start(TestServerOptions { doors: vec![Arc::new(twin)], gate, ..Default::default() }).unwrap();
+    let server =
+        TestServer::start(TestServerOptions { doors: vec![Arc::new(twin)], gate, ..Default::default() }).unwrap();
     Fixture { door, server, events }
 }
 
