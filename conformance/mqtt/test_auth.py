@@ -3,13 +3,14 @@
 import datetime
 import queue
 import re
+import signal
 import socket
 import ssl
 import subprocess
 
 import paho.mqtt.client as paho
 import pytest
-from fanfare import Server, binary
+from fanfare import Server, binary, wait_until
 from identities import Authority, signed_query, user_entry
 
 WAIT = 20
@@ -211,6 +212,25 @@ def test_only_the_right_signature_upgrades(server):
         assert head.startswith("HTTP/1.1 403 ")
         assert "application/json" in head.lower()
         assert re.fullmatch(r'\{"message":"Forbidden","traceId":"[0-9a-f-]{36}"\}', body), body
+
+
+def test_changed_users_count_after_a_reload(folder):
+    """SIGHUP reads the users file again: the old password does not count any more, remembered or not."""
+    users = folder / "changing.toml"
+    users.write_text(user_entry("ann", "old", 'allow = ["*:default/#"]'))
+    with Server(config=f'[mqtt]\nusers_file = "{users}"\n') as server:
+        assert [code(server, "ann", "old"), code(server, "ann", "new")] == [0, 0x86]
+        users.write_text(user_entry("ann", "new", 'allow = ["*:default/#"]'))
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "were read again" in server.log(), "the reload")
+        assert [code(server, "ann", "old"), code(server, "ann", "new")] == [0x86, 0]
+
+
+def test_development_mode_takes_any_key(folder):
+    """Without configured keys an SDK that has to sign is let in with whatever it signs with."""
+    with Server() as server:
+        query = signed_query(f"127.0.0.1:{server.port}", "AKIDANY", "anything", token="any")
+        assert upgrade(server, query)[0].startswith("HTTP/1.1 101 ")
 
 
 def test_nothing_secret_is_logged(server):
