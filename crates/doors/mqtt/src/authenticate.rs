@@ -53,7 +53,7 @@ pub(crate) struct Denied {
 pub(crate) struct Admitted {
     pub(crate) principal: Arc<Principal>,
     /// To be asked about CONNECT, where there are policies.
-    pub(crate) policy: Option<ConnectionPolicy>,
+    pub(crate) policy: Option<Box<ConnectionPolicy>>,
     /// `None` counts for as long as the principal does.
     pub(crate) authorization: Option<Box<Authorization>>,
 }
@@ -126,7 +126,7 @@ impl Admitted {
             Permissions::Grant(grant) => (grant.clone(), None),
             Permissions::Policies(policies) => {
                 let (grant, policy) = admit(policies, context, &access.realm().scope());
-                (grant, Some(policy))
+                (grant, Some(Box::new(policy)))
             }
         };
         Self { principal: Arc::new(Principal { grant, ..principal }), policy, authorization: None }

@@ -50,10 +50,12 @@ pub struct Users {
 
 impl Users {
     /// Users by name; `None` when there are none. `passwords` stays the same when users are replaced,
-    /// so that what it remembers and bounds goes on.
+    /// so that what it remembers and bounds goes on. Takes as long as the check of a password.
     #[must_use]
     pub fn new(passwords: Arc<Passwords>, by_name: BTreeMap<String, (PasswordHash, Permissions)>) -> Option<Self> {
         let sample = by_name.values().next().map(|(hash, _)| hash.clone())?;
+        // Without randomness it is tried again when a client comes, and refuses that one.
+        let _ = passwords.prepare(&sample);
         Some(Self { passwords, by_name, sample })
     }
 

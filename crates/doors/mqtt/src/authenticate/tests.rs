@@ -31,7 +31,7 @@ struct Fixed {
 impl Function for Fixed {
     fn invoke(&self, event: Bytes, _call: Call) -> Answer {
         self.events.lock().push(serde_json::from_slice(&event).unwrap());
-        let answer = self.answer.clone().map(Bytes::from_static);
+        let answer = self.answer.clone().map(|text| Bytes::from_static(text.as_bytes()));
         Box::pin(async move { answer })
     }
 

@@ -142,7 +142,7 @@ impl MqttSession {
                 return self.turn_away(denied.reason, denied.code, turn);
             }
         };
-        if let Err(decision) = asking.permitted_by(admitted.policy.as_ref()) {
+        if let Err(decision) = asking.permitted_by(admitted.policy.as_deref()) {
             tracing::info!(connection = ?turn.connection(), peer = %turn.peer(), %decision, "an MQTT client may not connect");
             return self.turn_away(ReasonCode::NotAuthorized, "connect_denied", turn);
         }
