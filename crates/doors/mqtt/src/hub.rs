@@ -8,6 +8,7 @@ use fanfare_door::Gateway;
 
 use crate::NAME;
 use crate::groups::Groups;
+use crate::iot::rules::Rules;
 use crate::ledger::{Ledger, Restored};
 use crate::options::MqttOptions;
 use crate::outbound::{Inflight, Source};
@@ -22,6 +23,7 @@ pub(crate) struct Hub {
     pub(crate) options: MqttOptions,
     pub(crate) registry: Registry,
     pub(crate) groups: Groups,
+    pub(crate) rules: OnceLock<Rules>,
     started: OnceLock<Started>,
 }
 
@@ -33,7 +35,8 @@ struct Started {
 
 impl Hub {
     pub(crate) fn new(options: MqttOptions) -> Self {
-        Self { options, registry: Registry::default(), groups: Groups::default(), started: OnceLock::new() }
+        let (registry, groups) = (Registry::default(), Groups::default());
+        Self { options, registry, groups, rules: OnceLock::new(), started: OnceLock::new() }
     }
 
     /// Finds the sessions of earlier runs and begins to look after them.

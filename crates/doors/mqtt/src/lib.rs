@@ -2,11 +2,13 @@
 //!
 //! `session` is the conversation of one connection, `state` what of it outlives the connection,
 //! `outbound` its sending half. `registry` knows which client is where, `ledger` writes sessions
-//! down, `groups` are shared subscriptions, and `hub` is what all connections share.
+//! down, `groups` are shared subscriptions, `iot` is what AWS IoT adds to MQTT, and `hub` is what all
+//! connections share.
 
 mod authenticate;
 mod groups;
 mod hub;
+mod iot;
 mod ledger;
 mod options;
 mod outbound;
@@ -22,6 +24,7 @@ use fanfare_core::{LogError, Millis};
 use fanfare_door::{Arrival, Door, Gateway, Mounts, Opening, Outgoing, Shape, StreamMount, Turn, WebSocketMount};
 use fanfare_websocket::MessageKind;
 
+pub use iot::rules::{RuleEntry, RuleOptions};
 pub use options::{DenyCode, MqttOptions, Profile};
 
 use hub::Hub;
@@ -43,6 +46,15 @@ impl MqttDoor {
     pub fn new(options: MqttOptions) -> Self {
         Self { hub: Arc::new(Hub::new(options)) }
     }
+
+    /// The same with rules that act on messages.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made for them.
+    pub fn with_rules(self, rules: RuleOptions) -> Result<Self, fanfare_functions::CallerError> {
+        let _ = self.hub.rules.set(iot::rules::Rules::new(rules)?);
+        Ok(self)
+    }
 }
 
 impl Door for MqttDoor {
@@ -59,7 +71,8 @@ impl Door for MqttDoor {
     }
 
     fn start(&self, gateway: &Arc<Gateway>) -> Result<(), LogError> {
-        self.hub.start(gateway)
+        self.hub.start(gateway)?;
+        self.hub.rules.get().map_or(Ok(()), |rules| rules.start(gateway, self.hub.space()))
     }
 
     fn open(&self, _arrival: &Arrival<'_>, turn: &mut Turn<'_>) -> Opening {

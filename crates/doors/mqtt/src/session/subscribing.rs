@@ -24,6 +24,11 @@ pub(super) fn is_reserved(topic: &str) -> bool {
             .any(|name| topic.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
+/// Topics of Basic Ingest, which nobody can read.
+fn is_for_rules(filter: &str) -> bool {
+    filter.strip_prefix("$aws/rules").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 impl MqttSession {
     pub(super) fn on_subscribe(&mut self, packet: &Subscribe<'_>, turn: &mut Turn<'_>) {
         if packet.subscriptions.len() > turn.gateway().limits().subscriptions {
@@ -55,6 +60,9 @@ impl MqttSession {
             Err(_) if self.level.is_v5() => return Err(NoGrant::Code(ReasonCode::TopicFilterInvalid)),
             Err(_) => return Err(NoGrant::Broken("a filter breaks the rules of filters")),
         };
+        if is_for_rules(parts.filter) {
+            return Err(NoGrant::Code(self.hub.options.denied()));
+        }
         let filter = Filter::new(parts.filter).map_err(|refusal| self.no_grant(wish.filter, &refusal, turn))?;
         let qos = if self.hub.options.is_aws() { wish.options.qos.min(Qos::AtLeastOnce) } else { wish.options.qos };
         let Some(live) = &mut self.live else { return Err(NoGrant::Code(ReasonCode::UnspecifiedError)) };
