@@ -494,23 +494,36 @@ pub(crate) struct Routes {
     tunnels: Vec<(u8, WebSocketMount)>,
     streams: [Option<u8>; 256],
     http: Vec<(u8, HttpMount)>,
+    alpn: Vec<&'static str>,
 }
 
 impl Routes {
     fn new(doors: &[Arc<dyn Door>]) -> Self {
-        let mut routes = Self { websockets: Vec::new(), tunnels: Vec::new(), streams: [None; 256], http: Vec::new() };
+        let mut routes = Self {
+            websockets: Vec::new(),
+            tunnels: Vec::new(),
+            streams: [None; 256],
+            http: Vec::new(),
+            alpn: Vec::new(),
+        };
         for (number, door) in doors.iter().enumerate() {
             let number = number as u8;
             let mounts = door.mounts();
             routes.websockets.extend(mounts.websockets.into_iter().map(|mount| (number, mount)));
             routes.tunnels.extend(mounts.tunnels.into_iter().map(|mount| (number, mount)));
             routes.http.extend(mounts.http.into_iter().map(|mount| (number, mount)));
+            routes.alpn.extend(mounts.alpn);
             for mount in mounts.streams {
                 routes.streams[mount.first_byte as usize] = Some(number);
             }
         }
         routes.http.sort_by_key(|(_, mount)| std::cmp::Reverse(mount.prefix.len()));
         routes
+    }
+
+    /// Protocols that doors have names for in TLS.
+    pub(crate) fn alpn(&self) -> &[&'static str] {
+        &self.alpn
     }
 
     pub(crate) fn stream(&self, first_byte: u8) -> Option<u8> {

@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
+use crate::contract::TlsPeer;
 use crate::gateway::Gateway;
 
 /// Body of a response: whole, or a stream that goes on.
@@ -34,6 +35,8 @@ pub struct HttpContext {
     pub peer: SocketAddr,
     /// The link is encrypted.
     pub is_secure: bool,
+    /// What TLS says about the peer; `None` where the link is not encrypted.
+    pub tls: Option<Arc<TlsPeer>>,
 }
 
 /// Serves a connection until its client is done or the server drains.
