@@ -7,7 +7,10 @@
 
 mod accept;
 mod environment;
+mod events;
+mod functions;
 mod identity;
+mod iot;
 mod keys;
 mod layers;
 mod mistake;
@@ -27,7 +30,8 @@ use layers::Layers;
 
 pub use fanfare_identity::Secret;
 pub use keys::{
-    Auth, Config, History, Limits, Log, LogFormat, LogLevel, Otlp, SigningKey, SlowConsumer, Space, Tls, Websocket,
+    Auth, Aws, Config, Destination, Events, Function, History, Iot, Limits, Log, LogFormat, LogLevel, Otlp, SigningKey,
+    SlowConsumer, Space, Tls, Websocket,
 };
 pub use mistake::{ConfigError, Mistake, Origin, Problem};
 pub use nearest::nearest;

@@ -136,7 +136,7 @@ fn start(
     let parts = GatewayParts {
         node: format!("{:06x}", fastrand::u32(..1 << 24)).into(),
         gate,
-        doors: doors::all(operations(config, usage)?, config.mqtt.options()),
+        doors: doors::all(config, operations(config, usage)?)?,
         limits: driver_limits(config, files_max),
         policy: policy(config),
         metrics: Metrics::new(book.clone()),
@@ -144,7 +144,7 @@ fn start(
         tasks: tasks.clone(),
     };
     let tls = match (&config.tls.cert, &config.tls.key) {
-        (Some(cert), Some(key)) => Some(fanfare_door::server_config(&read(cert)?, &read(key)?)?),
+        (Some(cert), Some(key)) => Some(fanfare_door::server_config(&read(cert)?, &read(key)?, None)?),
         _ => None,
     };
     let shards = match config.shards {

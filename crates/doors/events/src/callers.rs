@@ -1,42 +1,34 @@
 //! Who may ask.
 
+use fanfare_aws::errors::ErrorAnswer;
 use fanfare_aws::sigv4::Request;
-use fanfare_core::Millis;
+use fanfare_core::{Action, Filter, Grant, Millis};
+use fanfare_iam::Access;
 
-/// Decides about requests.
-pub trait Callers: Send + Sync {
-    /// Whether whoever made `request` may carry out `operation`, such as `PutEvents`.
-    ///
-    /// # Errors
-    /// What the answer says otherwise.
-    fn admit(&self, request: &Request<'_>, operation: &str, now: Millis) -> Result<(), NotAdmitted>;
-}
+/// The service that requests are signed for.
+const SERVICE: &str = "events";
 
-/// Why a request is refused, as the answer says it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{exception}: {message}")]
-pub struct NotAdmitted {
-    /// Name of the error, such as `AccessDeniedException`.
-    pub exception: &'static str,
-    /// What to tell the caller.
-    pub message: String,
-}
-
-/// Everybody may do everything, signed or not: for servers that only this machine reaches.
-pub struct Everybody;
-
-impl Callers for Everybody {
-    fn admit(&self, _: &Request<'_>, _: &str, _: Millis) -> Result<(), NotAdmitted> {
-        Ok(())
+/// Whether whoever signed `request` may carry out `operation`. Policies are asked for
+/// `events:OPERATION` on the default event bus, whichever bus is meant; where a grant says what
+/// somebody may do, PutEvents takes the right to publish everywhere, and all else that of an operator.
+///
+/// # Errors
+/// The answer to send otherwise.
+pub(crate) fn admit(access: &Access, request: &Request<'_>, operation: &str, now: Millis) -> Result<(), ErrorAnswer> {
+    let caller = access
+        .verify(request, &[SERVICE], now)
+        .map_err(|error| ErrorAnswer::json_1_1(error.exception(), &error.to_string()))?;
+    let realm = access.realm();
+    let scope = realm.scope();
+    let resource = format!("arn:aws:events:{}:{}:event-bus/default", scope.region, scope.account);
+    let needed = if operation == "PutEvents" { Action::Publish } else { Action::Admin };
+    let by_grant = |grant: &Grant| {
+        let everything = Filter::new("#");
+        everything.is_ok_and(|everything| grant.allows_filter(needed, realm.space(), &everything))
+    };
+    if caller.decide(&format!("events:{operation}"), &resource, by_grant).is_allowed() {
+        return Ok(());
     }
-}
-
-/// Nobody may do anything: for servers with keys, but without credentials for AWS-style callers.
-pub struct Nobody;
-
-impl Callers for Nobody {
-    fn admit(&self, _: &Request<'_>, _: &str, _: Millis) -> Result<(), NotAdmitted> {
-        let message = "this server knows no access keys, so that nobody can sign requests to it".to_owned();
-        Err(NotAdmitted { exception: "UnrecognizedClientException", message })
-    }
+    let message = format!("the caller is not allowed to do events:{operation}");
+    Err(ErrorAnswer::json_1_1("AccessDeniedException", &message))
 }

@@ -22,13 +22,14 @@ mod service;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use fanfare_core::{LogError, Millis};
 use fanfare_door::{Arrival, Door, Gateway, HttpMount, Mounts, Opening, Outgoing, Shape, Turn};
 use fanfare_events::{EventSink, RuleConfig};
 use fanfare_functions::Functions;
+use fanfare_iam::Access;
 
 pub use board::SetupError;
-pub use callers::{Callers, Everybody, Nobody, NotAdmitted};
 pub use delivery::{DELIVERIES_WAITING_MAX, DELIVERY_BYTES_MAX};
 pub use destinations::ApiDestination;
 
@@ -50,14 +51,14 @@ pub struct EventsOptions {
     pub destinations: BTreeMap<String, ApiDestination>,
     /// What rules call.
     pub functions: Functions,
-    /// Who may ask.
-    pub callers: Arc<dyn Callers>,
+    /// Who may ask; replaced by its owner when the configuration is read again.
+    pub access: Arc<ArcSwap<Access>>,
 }
 
 /// The EventBridge door.
 pub struct EventsDoor {
     board: Arc<Board>,
-    callers: Arc<dyn Callers>,
+    access: Arc<ArcSwap<Access>>,
 }
 
 impl EventsDoor {
@@ -66,8 +67,8 @@ impl EventsDoor {
     /// # Errors
     /// A rule that cannot be used, or one too many.
     pub fn new(options: EventsOptions) -> Result<Self, SetupError> {
-        let callers = options.callers.clone();
-        Ok(Self { board: Arc::new(Board::new(options)?), callers })
+        let access = options.access.clone();
+        Ok(Self { board: Arc::new(Board::new(options)?), access })
     }
 
     /// Where other doors put events.
@@ -83,7 +84,7 @@ impl Door for EventsDoor {
     }
 
     fn mounts(&self) -> Mounts {
-        let service = Arc::new(EventsService::new(self.board.clone(), self.callers.clone()));
+        let service = Arc::new(EventsService::new(self.board.clone(), self.access.clone()));
         Mounts { http: vec![HttpMount { prefix: "/", service }], ..Mounts::default() }
     }
 

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use fanfare_aws::errors::{ErrorAnswer, JSON_1_1};
 use fanfare_aws::sigv4::{PayloadHash, Request as Signed};
 use fanfare_door::{Body, Gateway, HttpContext, HttpResponse, HttpService, full_body};
 use fanfare_functions::request_id;
+use fanfare_iam::Access;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use crate::board::Board;
-use crate::callers::{Callers, NotAdmitted};
+use crate::callers;
 
 /// The largest request body, in bytes: a full PutEvents with every byte of its details escaped.
 const BODY_BYTES_MAX: usize = 2 << 20;
@@ -26,12 +28,12 @@ const TARGET_PREFIX: &str = "AWSEvents.";
 /// Answers the requests of SDKs.
 pub(crate) struct EventsService {
     board: Arc<Board>,
-    callers: Arc<dyn Callers>,
+    access: Arc<ArcSwap<Access>>,
 }
 
 impl EventsService {
-    pub(crate) fn new(board: Arc<Board>, callers: Arc<dyn Callers>) -> Self {
-        Self { board, callers }
+    pub(crate) fn new(board: Arc<Board>, access: Arc<ArcSwap<Access>>) -> Self {
+        Self { board, access }
     }
 }
 
@@ -42,9 +44,9 @@ impl HttpService for EventsService {
     }
 
     fn call(&self, request: Request<Incoming>, context: HttpContext) -> HttpResponse {
-        let (board, callers) = (self.board.clone(), self.callers.clone());
+        let (board, access) = (self.board.clone(), self.access.load_full());
         Box::pin(async move {
-            let answered = answer(request, &context.gateway, &board, &*callers).await;
+            let answered = answer(request, &context.gateway, &board, &access).await;
             response(answered)
         })
     }
@@ -58,12 +60,12 @@ async fn answer(
     request: Request<Incoming>,
     gateway: &Gateway,
     board: &Arc<Board>,
-    callers: &dyn Callers,
+    access: &Access,
 ) -> Result<String, ErrorAnswer> {
     let (head, body) = request.into_parts();
     let operation = operation(&head).unwrap_or_default();
     let body = read(body).await?;
-    admit(&head, &body, operation, callers, gateway)?;
+    admit(&head, &body, operation, access, gateway)?;
     board.call(operation, &body).await
 }
 
@@ -76,13 +78,7 @@ async fn read(body: Incoming) -> Result<Bytes, ErrorAnswer> {
     }
 }
 
-fn admit(
-    head: &Parts,
-    body: &[u8],
-    operation: &str,
-    callers: &dyn Callers,
-    gateway: &Gateway,
-) -> Result<(), ErrorAnswer> {
+fn admit(head: &Parts, body: &[u8], operation: &str, access: &Access, gateway: &Gateway) -> Result<(), ErrorAnswer> {
     let mut headers: Vec<(&str, &str)> =
         head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
     if !head.headers.contains_key(http::header::HOST)
@@ -97,10 +93,8 @@ fn admit(
         headers: &headers,
         payload: PayloadHash::Bytes(body),
     };
-    callers.admit(&request, operation, gateway.clock.now()).map_err(|NotAdmitted { exception, message }| {
-        gateway.metrics.refusal(crate::NAME, "not_admitted");
-        ErrorAnswer::json_1_1(exception, &message)
-    })
+    callers::admit(access, &request, operation, gateway.clock.now())
+        .inspect_err(|_| gateway.metrics.refusal(crate::NAME, "not_admitted"))
 }
 
 fn response(answered: Result<String, ErrorAnswer>) -> Response<Body> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use fanfare_core::{CoreLimits, HistorySettings, SpaceSettings};
 use serde::Deserialize;
 
-use super::schema::Kind::{Count, Named, Section, Sections, Switch, Text, Texts};
+use super::schema::Kind::{Count, Named, Section, Sections, Switch, Tables, Text, Texts};
 use super::schema::{Form, Shown, sections};
 use fanfare_identity::{ClaimRules, KeyAlgorithm, Secret};
 use fanfare_mqtt::MqttOptions;
@@ -19,6 +19,8 @@ const MESSAGE_BYTES_MAX: u64 = 256 << 20;
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 const YEARS_MS: u64 = 10 * 366 * 24 * HOUR_MS;
 
+/// What API destinations may be asked with.
+const METHODS: &[&str] = &["POST", "PUT", "PATCH", "GET", "DELETE", "HEAD", "OPTIONS"];
 /// What `fanfare-identity` verifies.
 const ALGORITHMS: &[&str] = &["HS256", "RS256", "ES256", "EdDSA"];
 
@@ -57,6 +59,14 @@ sections! {
         websocket: Websocket = Websocket::default() => Section(Websocket::keys);
         /// MQTT.
         mqtt: Mqtt = Mqtt::default() => Section(Mqtt::keys);
+        /// AWS IoT beside MQTT: rules that act on messages. See docs/rules.md.
+        iot: Iot = Iot::default() => Section(Iot::keys);
+        /// Event buses for callers of EventBridge. See docs/events.md.
+        events: Events = Events::default() => Section(Events::keys);
+        /// What names and signatures in the style of AWS say.
+        aws: Aws = Aws::default() => Section(Aws::keys);
+        /// Functions by name, which rules call: each has either `url` or `endpoint`.
+        functions: BTreeMap<String, Function> = BTreeMap::new() => Named(Function::keys);
         /// Settings of single spaces, by name. What a space does not set comes from the built-in
         /// defaults below, not from the space named `default`, which is a space like any other.
         spaces: BTreeMap<String, Space> = BTreeMap::new() => Named(Space::keys);
@@ -216,6 +226,67 @@ sections! {
         /// The reason code of subscriptions that are not allowed: `specific` is 0x87, `unspecified`
         /// 0x80. Default: specific.
         deny_code: MqttDenyCode = MqttDenyCode::Specific => Text(Form::OneOf(MqttDenyCode::WORDS));
+    }
+
+    /// AWS IoT beside MQTT.
+    Iot {
+        /// Topic rules, as tables `[[iot.rules]]` with `name`, `sql`, `actions` and `error_action`.
+        /// Default: none.
+        rules: Vec<toml::Table> = Vec::new() => Tables;
+        /// Hosts of this machine or its network that `http` actions may post to, as "name" or
+        /// "name:port"; others must be of the public internet. Default: none.
+        http_allow: Vec<String> = Vec::new() => Texts(Form::Plain);
+    }
+
+    /// Event buses for callers of EventBridge.
+    Events {
+        /// Rules, as tables `[[events.rules]]` with `name`, `pattern` and `targets`. Default: none.
+        rules: Vec<toml::Table> = Vec::new() => Tables;
+        /// Web servers by name, which rules send to as `api_destination`.
+        destinations: BTreeMap<String, Destination> = BTreeMap::new() => Named(Destination::keys);
+    }
+
+    /// A web server that rules send events to.
+    Destination {
+        /// Its address; each `*` in it stands for one of a target's path parameters. Required.
+        url: String = String::new() => Text(Form::Url);
+        /// The method of requests. Default: POST.
+        method: String = "POST".to_owned() => Text(Form::OneOf(METHODS));
+        /// Headers of every request, such as "x-api-key: secret". Default: none.
+        headers: Vec<Secret> = Vec::new() => Texts(Form::Secret);
+        /// How long one try may take, in milliseconds. Default: 5,000.
+        timeout_ms: u64 = 5_000 => Count(1, HOUR_MS);
+    }
+
+    /// What names and signatures in the style of AWS say.
+    Aws {
+        /// The account in names of resources, twelve digits. Default: 000000000000.
+        account: String = "000000000000".to_owned() => Text(Form::Plain);
+        /// The region in names of resources. Default: local.
+        region: String = "local".to_owned() => Text(Form::Plain);
+    }
+
+    /// One function. With `url` it is a web server that events are posted to; with `endpoint` it is
+    /// called through the Invoke interface of Lambda.
+    Function {
+        /// Where events are posted to.
+        url: Option<String> = None => Text(Form::Url);
+        /// Scheme, host and port of a server that speaks as Lambda does.
+        endpoint: Option<String> = None => Text(Form::Url);
+        /// The function's name behind `endpoint`. Default: the name it has here.
+        remote_name: Option<String> = None => Text(Form::Plain);
+        /// The region that calls are signed for. Default: `aws.region`.
+        region: Option<String> = None => Text(Form::Plain);
+        /// The access key that signs calls; goes with `secret_access_key`. Default: none, not signed.
+        access_key_id: Option<String> = None => Text(Form::Plain);
+        /// The secret of the access key.
+        secret_access_key: Option<Secret> = None => Text(Form::Secret);
+        /// PEM file of the only authorities that are trusted. Default: the public ones.
+        ca: Option<PathBuf> = None => Text(Form::File);
+        /// How long a call may take, in milliseconds. Default: 29,000.
+        timeout_ms: u64 = 29_000 => Count(1, HOUR_MS);
+        /// Calls at once. Default: 100.
+        concurrency: usize = 100 => Count(1, 100_000);
     }
 
     /// Settings of one space.

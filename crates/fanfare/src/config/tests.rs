@@ -250,7 +250,9 @@ fn the_printed_reference_is_a_configuration_with_the_defaults() {
         .collect();
     let config = from_file(&uncommented.join("\n")).unwrap();
     let spaces = [("default".to_owned(), Space::default())].into_iter().collect();
-    let expected = Config { spaces, ..Config::default() };
+    let mut expected = Config { spaces, ..Config::default() };
+    expected.functions.insert("default".to_owned(), Function::default());
+    expected.events.destinations.insert("default".to_owned(), Destination::default());
     assert_eq!(config, expected);
     assert!(uncommented.contains(&"slow_consumer = \"disconnect\""));
 }
