@@ -205,7 +205,7 @@ headers = ["x-api-key: hush"]
                 assert (path, json.loads(body)["detail"]) == ("/notify", {"topic": "$SYS/x"})
                 tries = web.wait(2)
                 assert [(path, json.loads(body)) for path, _, body in tries] == [("/v1/a%20b?q=1", {"n": 1})] * 2
-                assert {name.lower(): value for name, value in tries[1][1].items()}["x-api-key"] == "hush"
+                assert tries[1][1]["x-api-key"] == "hush"
                 assert json.loads(lines_of(reader)[0])["source"] == "s"
 
 

@@ -18,7 +18,8 @@ class Hooks:
 
             def do_POST(handler):
                 body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
-                self.seen.append((handler.path, dict(handler.headers), body))
+                headers = {name.lower(): value for name, value in handler.headers.items()}
+                self.seen.append((handler.path, headers, body))
                 handler.send_response(answers.pop(0) if len(answers) > 1 else answers[0])
                 handler.send_header("Content-Length", "2")
                 handler.end_headers()

@@ -193,12 +193,12 @@ headers = [{{ key = "x-device", value = "${{topic(2)}}" }}]
         with running(config) as (_, client):
             client.publish("in/d1", {"a": 1, "b": 2})
             [(path, headers, body)] = function.wait()
-            assert (path, headers["Content-Type"], json.loads(body)) == (
+            assert (path, headers["content-type"], json.loads(body)) == (
                 "/notify", "application/json", {"a": 1, "topic": "in/d1"}
             )
             tries = web.wait(3)
             assert [path for path, _, _ in tries] == ["/d1"] * 3
-            assert {name.lower(): value for name, value in tries[2][1].items()}["x-device"] == "d1"
+            assert tries[2][1]["x-device"] == "d1"
             assert json.loads(tries[2][2]) == {"a": 1, "topic": "in/d1"}
 
 
