@@ -11,7 +11,7 @@ use crate::groups::Groups;
 use crate::iot::rules::Rules;
 use crate::ledger::{Ledger, Restored};
 use crate::options::MqttOptions;
-use crate::outbound::{Inflight, Source};
+use crate::outbound::Source;
 use crate::registry::{Effect, Registry};
 use crate::state::State;
 use crate::will::Will;
@@ -80,18 +80,24 @@ impl Hub {
         self.gateway().core.head(self.space()).unwrap_or(Position { epoch: 0, offset: 0 })
     }
 
-    /// Messages that were sent once, or dealt out, and are needed again.
-    pub(crate) async fn recall(&self, wanted: Vec<(TopicName, Offset)>) -> Vec<Option<Arc<Message>>> {
+    /// Messages that were sent once, or dealt out, and are needed again. `None` when the log cannot be read.
+    pub(crate) async fn recall(&self, wanted: Vec<(TopicName, Offset)>) -> Option<Vec<Option<Arc<Message>>>> {
         let (gateway, space) = (self.gateway().clone(), self.space().clone());
         let reading = self.gateway().tasks.spawn_blocking(move || gateway.core.recall(&space, &wanted));
         match reading.await {
-            Ok(Ok(messages)) => messages,
+            Ok(Ok(messages)) => Some(messages),
             Ok(Err(refusal)) => {
                 tracing::warn!(%refusal, "messages in flight could not be read again");
-                Vec::new()
+                None
             }
-            Err(_) => Vec::new(),
+            Err(_) => None,
         }
+    }
+
+    /// A client leaves and its session cannot stay, because `mqtt.sessions` others are away.
+    pub(crate) fn count_crowded(&self, state: &State) {
+        tracing::warn!(client = %state.client_id, "a session was not kept: mqtt.sessions clients are away already");
+        self.count_limit("mqtt_sessions");
     }
 
     /// Does what a change in the registry asks for.
@@ -99,8 +105,11 @@ impl Hub {
         for effect in effects {
             match effect {
                 Effect::Publish(client_id, will) => self.speak(client_id, &will),
-                Effect::CancelWill(_) => {}
                 Effect::End(state) => self.end(*state),
+                Effect::Crowd(state) => {
+                    self.count_crowded(&state);
+                    self.end(*state);
+                }
             }
         }
     }
@@ -149,18 +158,9 @@ impl Hub {
     }
 
     /// Writes down what a client leaves behind.
-    pub(crate) fn record_leaving(&self, state: &mut State, will: Option<&Will>) {
-        let ledger = self.ledger();
-        let client_id = state.client_id.clone();
-        for (order, inflight) in state.outbound.inflight.iter_mut().enumerate() {
-            inflight.is_recorded = ledger.put_inflight(&client_id, inflight, order as u64, None);
-        }
-        for (number, outgoing) in state.outbound.pending.iter().enumerate() {
-            ledger.put_waiting(&client_id, number as u16, &Inflight::waiting(outgoing));
-        }
-        let position = Position { epoch: self.head().epoch, offset: state.outbound.low_water() };
-        ledger.put_cursor(&client_id, position);
-        ledger.put_main(state, will, Some(self.now()), None);
+    pub(crate) fn record_leaving(&self, state: &State, will: Option<&Will>) {
+        self.ledger().put_flight(state, self.head().epoch, None);
+        self.ledger().put_main(state, will, Some(self.now()), None);
     }
 
     /// A message that came from somewhere is done with, whatever became of it.

@@ -12,6 +12,7 @@ mod iot;
 mod ledger;
 mod options;
 mod outbound;
+mod profile;
 mod registry;
 mod session;
 mod state;
@@ -44,7 +45,7 @@ pub struct MqttDoor {
 impl MqttDoor {
     /// A door with these settings.
     pub fn new(options: MqttOptions) -> Self {
-        Self { hub: Arc::new(Hub::new(options)) }
+        Self { hub: Arc::new(Hub::new(options.within_profile())) }
     }
 
     /// The same with rules that act on messages.

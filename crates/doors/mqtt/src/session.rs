@@ -32,8 +32,8 @@ pub(crate) use sending::{SILENT, encode_plain};
 const CONNECT_TIMER: u32 = 0;
 /// Something must have been heard.
 const KEEP_ALIVE_TIMER: u32 = 1;
-/// The cursor is written down.
-const CURSOR_TIMER: u32 = 2;
+/// What is in flight is written down.
+const FLIGHT_TIMER: u32 = 2;
 
 /// Who the client is, or why nobody we know.
 const ADMITTED: Ticket = 0;
@@ -43,8 +43,10 @@ const CLAIMED: Ticket = 1;
 const RECALLED: Ticket = 2;
 /// A page of the log was read.
 const PAGE: Ticket = 3;
-/// Messages of quality 2 are in the ledger and may be sent.
+/// Messages of quality 2 are in the ledger and may go on.
 const RECORDED: Ticket = 4;
+/// The session is in the ledger, and its client welcome.
+const WELCOME: Ticket = 5;
 /// Tickets of answers that wait for the disk begin here.
 const ANSWERS: Ticket = 16;
 
@@ -85,8 +87,6 @@ struct Live {
     is_tracked: bool,
     /// The largest packet that the client takes.
     packet_max: u32,
-    /// Answers may say why in words.
-    wants_reasons: bool,
     /// Topics by the aliases that the client has given them.
     aliases_in: Vec<Option<TopicName>>,
     aliases_out: HashMap<TopicName, NonZeroU16, foldhash::fast::RandomState>,
@@ -94,11 +94,17 @@ struct Live {
     /// Answers in the order of their questions; the first ones may wait for the disk.
     answers: VecDeque<Answer>,
     next_answer: Ticket,
-    /// Reasons for which nothing is sent now: records, recalls, SUBACKs under way.
+    /// Reasons for which nothing is sent now: recalls and SUBACKs under way.
     waits: usize,
     is_reading: bool,
-    /// The cursor has moved since it was written down.
-    is_cursor_due: bool,
+    /// It goes on with the session of an earlier connection.
+    is_resumed: bool,
+    /// What is in flight has changed since it was written down; and something waits until it is.
+    is_flight_due: bool,
+    needs_commit: bool,
+    is_committing: bool,
+    /// It will be written down when the timer says so.
+    is_timer_set: bool,
     holds_input: bool,
 }
 
@@ -118,7 +124,10 @@ impl Session for MqttSession {
             Happening::Delivery { subscriptions, message, is_retained } => {
                 self.on_delivery(subscriptions, message, is_retained, turn);
             }
-            Happening::Clear => self.pump(turn),
+            Happening::Clear => {
+                self.write_down(turn);
+                self.pump(turn);
+            }
             Happening::Told(what) => self.on_told(what, turn),
             Happening::Unsubscribed { subscription } => self.on_revoked(subscription, turn),
             Happening::Goodbye(goodbye) => self.on_goodbye(goodbye, turn),
@@ -202,7 +211,7 @@ impl MqttSession {
                 turn.close(Goodbye::HandshakeTimeout);
             }
             (KEEP_ALIVE_TIMER, Phase::Connected) => self.check_silence(turn),
-            (CURSOR_TIMER, Phase::Connected) => self.record_cursor(),
+            (FLIGHT_TIMER, Phase::Connected) => self.on_flight_timer(turn),
             _ => {}
         }
     }
@@ -218,6 +227,7 @@ impl MqttSession {
                 Err(_) => self.turn_away(ReasonCode::ServerUnavailable, "internal", turn),
             },
             (ADMITTED | CLAIMED, Phase::Waiting, _) => self.turn_away(ReasonCode::ServerUnavailable, "internal", turn),
+            (WELCOME, Phase::Waiting, Reply::Committed(result)) => self.on_kept(result, turn),
             (RECALLED, Phase::Connected, Reply::Value(value)) => self.on_recalled(value, turn),
             (PAGE, Phase::Connected, Reply::Value(value)) => self.on_page(value, turn),
             (RECALLED | PAGE, Phase::Connected, _) => {
@@ -244,6 +254,10 @@ impl MqttSession {
     }
 
     fn check_silence(&mut self, turn: &mut Turn<'_>) {
+        if self.live.as_ref().is_some_and(|live| live.holds_input) {
+            // It may have spoken: it is not listened to, because the disk is slow.
+            self.heard_at = turn.now();
+        }
         let silent_ms = turn.now().saturating_sub(self.heard_at);
         if silent_ms >= self.silence_ms {
             self.fail(ReasonCode::KeepAliveTimeout, "nothing was heard in one and a half keep alives", turn);

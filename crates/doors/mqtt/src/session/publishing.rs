@@ -13,6 +13,7 @@ use fanfare_mqtt_codec::{
 use super::subscribing::is_reserved;
 use super::{Live, MqttSession, Phase};
 use crate::ledger::Ledger;
+use crate::profile;
 use crate::translate;
 
 /// Answers that may wait for the disk before the client is read no further.
@@ -37,6 +38,14 @@ impl MqttSession {
             Ok(topic) => topic,
             Err((reason, why)) => return self.fail(reason, why, turn),
         };
+        if self.hub.options.is_aws() {
+            if publish.qos > profile::MAXIMUM_QOS {
+                return self.fail(ReasonCode::QosNotSupported, "the profile aws-iot has no quality 2", turn);
+            }
+            if !profile::takes_topic(&topic) {
+                return self.fail(ReasonCode::TopicNameInvalid, "the profile aws-iot takes no such topic", turn);
+            }
+        }
         let Some(live) = &mut self.live else { return };
         let id = publish.packet_id.filter(|_| publish.qos > Qos::AtMostOnce);
         let Some(id) = id else { return self.publish_unanswered(topic, publish, turn) };
@@ -44,7 +53,8 @@ impl MqttSession {
         if kind == AckKind::Pubrec && live.state.received.contains(&id) {
             return self.answer_now(What::Ack(kind, id, ReasonCode::Success), turn);
         }
-        let open = live.answers.len() + live.state.received.len();
+        let is_puback = |answer: &&Answer| matches!(answer.what, What::Ack(AckKind::Puback, ..));
+        let open = live.answers.iter().filter(is_puback).count() + live.state.received.len();
         if self.level.is_v5() && open >= usize::from(self.hub.options.receive_maximum) {
             return self.fail(ReasonCode::ReceiveMaximumExceeded, "more messages under way than allowed", turn);
         }
