@@ -183,3 +183,20 @@ async fn give_up(board: &Board, delivery: &Delivery, failed: &Failed) {
         tracing::warn!(rule = delivery.rule, %refusal, "a dead letter was lost");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_has_bounds_of_number_and_size_and_gives_room_back() {
+        let waiting = Arc::new(Waiting::default());
+        let places: Vec<_> = (0..DELIVERIES_WAITING_MAX).map(|_| waiting.take(1)).collect();
+        assert!(places.iter().all(Option::is_some) && waiting.take(0).is_none() && !waiting.has_room());
+        drop(places);
+        let place = waiting.take(DELIVERY_BYTES_MAX - 1);
+        assert!(place.is_some() && waiting.take(2).is_none() && waiting.take(1).is_some());
+        drop(place);
+        assert_eq!(*waiting.used.lock(), (0, 0));
+    }
+}

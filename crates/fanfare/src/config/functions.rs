@@ -57,7 +57,7 @@ impl Function {
     /// Keys that contradict one another.
     pub(super) fn mistake(&self, name: &str) -> Option<String> {
         let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        let remote = self.remote_name.as_deref().map_or("", |name| name.trim_end_matches(|c| c == ':'));
+        let remote = self.remote_name.as_deref().map_or("", |name| name.trim_end_matches(':'));
         if !is_name(name) || !remote.split(':').all(is_name) {
             return Some("a function\'s name has letters, digits, \'-\' and \'_\'".to_owned());
         }
