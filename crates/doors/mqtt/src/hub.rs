@@ -12,6 +12,7 @@ use crate::NAME;
 use crate::authenticate::Authority;
 use crate::groups::Groups;
 use crate::iot::lifecycle::Versions;
+use crate::iot::rules::Rules;
 use crate::iot::shadows::{self, Shadows};
 use crate::ledger::{Ledger, Restored};
 use crate::options::MqttOptions;
@@ -33,6 +34,7 @@ pub(crate) struct Hub {
     pub(crate) versions: Versions,
     /// Subscriptions of all sessions, connected or not.
     pub(crate) subscriptions: Arc<AtomicUsize>,
+    pub(crate) rules: OnceLock<Rules>,
     started: OnceLock<Started>,
 }
 
@@ -52,6 +54,7 @@ impl Hub {
             groups: Groups::default(),
             versions: Versions::default(),
             subscriptions: Arc::default(),
+            rules: OnceLock::new(),
             started: OnceLock::new(),
         }
     }

@@ -28,6 +28,7 @@ use fanfare_door::{Arrival, Door, Gateway, Mounts, Opening, Outgoing, Shape, Str
 use fanfare_websocket::MessageKind;
 
 pub use authenticate::{Authority, Authorizer, Authorizers, CertificateMatch, CertificateRule, Users};
+pub use iot::rules::{RuleEntry, RuleOptions};
 pub use options::{DenyCode, MqttOptions, Profile};
 
 use authenticate::Arrived;
@@ -57,6 +58,15 @@ impl MqttDoor {
     pub fn with_authority(options: MqttOptions, authority: Arc<ArcSwap<Authority>>) -> Self {
         Self { hub: Arc::new(Hub::new(options.within_profile(), authority)) }
     }
+
+    /// The same with rules that act on messages.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made for them.
+    pub fn with_rules(self, rules: RuleOptions) -> Result<Self, fanfare_functions::CallerError> {
+        let _ = self.hub.rules.set(iot::rules::Rules::new(rules)?);
+        Ok(self)
+    }
 }
 
 impl Door for MqttDoor {
@@ -76,7 +86,8 @@ impl Door for MqttDoor {
     }
 
     fn start(&self, gateway: &Arc<Gateway>) -> Result<(), LogError> {
-        self.hub.start(gateway)
+        self.hub.start(gateway)?;
+        self.hub.rules.get().map_or(Ok(()), |rules| rules.start(gateway, self.hub.space()))
     }
 
     fn open(&self, arrival: &Arrival<'_>, turn: &mut Turn<'_>) -> Opening {

@@ -26,6 +26,11 @@ pub(crate) fn is_reserved(topic: &str) -> bool {
             .any(|name| topic.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
+/// Topics of Basic Ingest, which nobody can read.
+fn is_for_rules(filter: &str) -> bool {
+    filter.strip_prefix("$aws/rules").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 impl MqttSession {
     pub(super) fn on_subscribe(&mut self, packet: &Subscribe<'_>, turn: &mut Turn<'_>) {
         if packet.subscriptions.len() > turn.gateway().limits().subscriptions {
@@ -70,6 +75,9 @@ impl MqttSession {
             Err(_) if self.level.is_v5() => return Err(NoGrant::Code(ReasonCode::TopicFilterInvalid)),
             Err(_) => return Err(NoGrant::Broken("a filter breaks the rules of filters")),
         };
+        if is_for_rules(parts.filter) {
+            return Err(NoGrant::Code(self.hub.options.denied()));
+        }
         if self.hub.options.is_aws()
             && let Some(code) = profile::refuses(wish).or_else(|| self.has_too_many(wish.filter))
         {
