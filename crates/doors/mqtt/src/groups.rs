@@ -102,7 +102,7 @@ impl std::fmt::Debug for Group {
 }
 
 impl Group {
-    fn new(name: &str, filter: Filter) -> Self {
+    pub(crate) fn new(name: &str, filter: Filter) -> Self {
         Self { name: name.into(), filter, state: Mutex::default(), wake: Notify::new() }
     }
 

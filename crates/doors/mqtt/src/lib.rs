@@ -13,6 +13,8 @@ mod outbound;
 mod registry;
 mod session;
 mod state;
+#[cfg(test)]
+mod testing;
 mod translate;
 mod will;
 
