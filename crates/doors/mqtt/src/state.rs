@@ -104,3 +104,6 @@ impl State {
         combined
     }
 }
+
+#[cfg(test)]
+mod tests;
