@@ -28,7 +28,10 @@ impl MqttSession {
 
     /// The driver is about to close the link.
     pub(super) fn on_goodbye(&mut self, goodbye: &Goodbye, turn: &mut Turn<'_>) {
+        // Whoever sends text messages is no client of MQTT, and is told in WebSocket's words alone.
+        let is_foreign = matches!(goodbye, Goodbye::ProtocolError { code: 1003, .. });
         if self.phase == Phase::Connected
+            && !is_foreign
             && let Some(reason) = reason_of(goodbye)
         {
             self.say_disconnect(reason, turn);
