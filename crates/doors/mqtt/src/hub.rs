@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use fanfare_core::{Action, LogError, Message, Millis, Offset, Position, TopicName};
 use fanfare_door::Gateway;
+use fanfare_mqtt_codec::Qos;
 
 use crate::NAME;
 use crate::authenticate::Authority;
@@ -16,7 +17,7 @@ use crate::iot::rules::Rules;
 use crate::iot::shadows::{self, Shadows};
 use crate::ledger::{Ledger, Restored};
 use crate::options::MqttOptions;
-use crate::outbound::Source;
+use crate::outbound::{Orphan, Source};
 use crate::registry::{Effect, Registry};
 use crate::state::State;
 use crate::sys;
@@ -163,8 +164,11 @@ impl Hub {
                 self.gateway().core.release(self.space(), &subscription.filter);
             }
         }
-        for (share, topic, offset) in state.outbound.end() {
-            share.give_back_unread(&state.client_id, topic, offset);
+        for Orphan { share, topic, offset, qos } in state.outbound.end() {
+            match qos {
+                Qos::ExactlyOnce => share.done(&state.client_id, offset),
+                _ => share.give_back_unread(&state.client_id, topic, offset),
+            }
         }
         for subscription in &state.subscriptions {
             if let Some(share) = &subscription.share {

@@ -17,6 +17,8 @@ mod registry;
 mod session;
 mod state;
 mod sys;
+#[cfg(test)]
+mod testing;
 mod translate;
 mod will;
 

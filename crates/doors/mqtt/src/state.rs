@@ -110,3 +110,6 @@ impl State {
         combined
     }
 }
+
+#[cfg(test)]
+mod tests;

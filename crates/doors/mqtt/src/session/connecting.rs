@@ -274,6 +274,8 @@ impl MqttSession {
         self.subscribe_again(turn);
         let Some(live) = &mut self.live else { return };
         live.state.outbound.is_behind = true;
+        // What an earlier connection had begun and not seen on disk.
+        live.needs_commit = live.state.is_durable() && live.state.outbound.has_unrecorded();
         let wanted = live.state.outbound.wanted();
         if wanted.is_empty() {
             return self.pump(turn);

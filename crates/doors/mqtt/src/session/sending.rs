@@ -307,6 +307,10 @@ impl MqttSession {
             Ok(Ok(Some(page))) => self.take_page(page),
             _ => return self.fail(ReasonCode::ImplementationSpecificError, "the log cannot be read", turn),
         }
+        // What was published while the page was on its way has been left to the log.
+        if let Some(live) = &mut self.live {
+            live.state.outbound.is_behind = true;
+        }
         self.pump(turn);
     }
 
