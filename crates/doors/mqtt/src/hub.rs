@@ -91,13 +91,22 @@ impl Hub {
         }
     }
 
+    /// A client leaves and its session cannot stay, because `mqtt.sessions` others are away.
+    pub(crate) fn count_crowded(&self, state: &State) {
+        tracing::warn!(client = %state.client_id, "a session was not kept: mqtt.sessions clients are away already");
+        self.count_limit("mqtt_sessions");
+    }
+
     /// Does what a change in the registry asks for.
     pub(crate) fn carry_out(self: &Arc<Self>, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Publish(client_id, will) => self.speak(client_id, &will),
-                Effect::CancelWill(_) => {}
                 Effect::End(state) => self.end(*state),
+                Effect::Crowd(state) => {
+                    self.count_crowded(&state);
+                    self.end(*state);
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ mod hub;
 mod ledger;
 mod options;
 mod outbound;
+mod profile;
 mod registry;
 mod session;
 mod state;
@@ -41,7 +42,7 @@ pub struct MqttDoor {
 impl MqttDoor {
     /// A door with these settings.
     pub fn new(options: MqttOptions) -> Self {
-        Self { hub: Arc::new(Hub::new(options)) }
+        Self { hub: Arc::new(Hub::new(options.within_profile())) }
     }
 }
 

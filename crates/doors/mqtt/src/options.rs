@@ -68,6 +68,27 @@ impl Default for MqttOptions {
 }
 
 impl MqttOptions {
+    /// The same, within what AWS IoT Core allows, if its profile is chosen.
+    #[must_use]
+    pub fn within_profile(self) -> Self {
+        if self.profile == Profile::Standard {
+            return self;
+        }
+        Self {
+            max_keepalive_s: match self.max_keepalive_s {
+                0 => 1_200,
+                seconds => seconds.min(1_200),
+            },
+            receive_maximum: self.receive_maximum.min(100),
+            inflight_messages: self.inflight_messages.min(100),
+            topic_alias_maximum: self.topic_alias_maximum.min(8),
+            session_expiry_max_s: self.session_expiry_max_s.min(7 * 24 * 60 * 60),
+            packet_bytes: self.packet_bytes.min(128 << 10),
+            client_id_bytes: self.client_id_bytes.min(128),
+            ..self
+        }
+    }
+
     /// The code for a subscription that is not allowed.
     pub(crate) fn denied(&self) -> ReasonCode {
         match self.deny_code {

@@ -44,10 +44,10 @@ pub(crate) enum Claim {
 pub(crate) enum Effect {
     /// The will is due.
     Publish(Arc<str>, Box<Will>),
-    /// The will will not be spoken.
-    CancelWill(Arc<str>),
     /// The session is over.
     End(Box<State>),
+    /// So is this one, though it was to last: there are too many.
+    Crowd(Box<State>),
 }
 
 /// A session on its way from one connection to the next. If nobody takes it, it is put away.
@@ -198,7 +198,7 @@ impl Registry {
         if !lasts || inner.away >= away_max {
             inner.clients.remove(&client_id);
             effects.extend(will.map(|will| Effect::Publish(client_id, will)));
-            effects.push(Effect::End(state));
+            effects.push(if lasts { Effect::Crowd(state) } else { Effect::End(state) });
             return effects;
         }
         inner.put_away(state, will, now, &mut effects);
@@ -347,9 +347,7 @@ fn meet(away: Away, is_clean: bool, effects: &mut Vec<Effect>) -> Found {
         effects.push(Effect::End(away.state));
         return Found::Nothing;
     }
-    if away.will.is_some() {
-        effects.push(Effect::CancelWill(client_id));
-    }
+    // Back in time: the will is not spoken.
     Found::Session(away.state)
 }
 

@@ -87,8 +87,6 @@ struct Live {
     is_tracked: bool,
     /// The largest packet that the client takes.
     packet_max: u32,
-    /// Answers may say why in words.
-    wants_reasons: bool,
     /// Topics by the aliases that the client has given them.
     aliases_in: Vec<Option<TopicName>>,
     aliases_out: HashMap<TopicName, NonZeroU16, foldhash::fast::RandomState>,
@@ -256,6 +254,10 @@ impl MqttSession {
     }
 
     fn check_silence(&mut self, turn: &mut Turn<'_>) {
+        if self.live.as_ref().is_some_and(|live| live.holds_input) {
+            // It may have spoken: it is not listened to, because the disk is slow.
+            self.heard_at = turn.now();
+        }
         let silent_ms = turn.now().saturating_sub(self.heard_at);
         if silent_ms >= self.silence_ms {
             self.fail(ReasonCode::KeepAliveTimeout, "nothing was heard in one and a half keep alives", turn);

@@ -13,6 +13,7 @@ use super::leaving::LetGo;
 use super::sending::Recalled;
 use super::{ADMITTED, ANSWERS, CLAIMED, KEEP_ALIVE_TIMER, Live, MqttSession, Phase, RECALLED, WELCOME, session_end};
 use crate::authenticate::{self, Credentials, Denied};
+use crate::profile;
 use crate::registry::{Claim, Found, Handover};
 use crate::session::subscribing::is_reserved;
 use crate::state::State;
@@ -35,7 +36,6 @@ pub(crate) struct Asking {
     window: u16,
     packet_max: u32,
     alias_max: u16,
-    wants_reasons: bool,
     wants_response_information: bool,
     principal: Option<Arc<Principal>>,
 }
@@ -94,6 +94,10 @@ impl MqttSession {
             (0, max) => max,
             (asked, max) => asked.min(max),
         };
+        let keep_alive = if options.is_aws() { keep_alive.max(profile::KEEP_ALIVE_MIN_S) } else { keep_alive };
+        if options.is_aws() && connect.will.is_some_and(|will| will.qos > profile::MAXIMUM_QOS) {
+            return Err((ReasonCode::QosNotSupported, "will_qos"));
+        }
         Ok(Asking {
             client_id: if id.is_empty() { assigned_id(turn) } else { id.into() },
             is_assigned: id.is_empty(),
@@ -106,7 +110,6 @@ impl MqttSession {
             window: wishes.receive_maximum.map_or(u16::MAX, NonZeroU16::get).min(options.inflight_messages),
             packet_max: wishes.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get),
             alias_max: wishes.topic_alias_maximum.unwrap_or(0),
-            wants_reasons: wishes.request_problem_information.unwrap_or(true),
             wants_response_information: wishes.request_response_information.unwrap_or(false),
             principal: None,
         })
@@ -225,6 +228,8 @@ impl MqttSession {
             maximum_packet_size: u32::try_from(options.packet_bytes).ok().and_then(NonZeroU32::new),
             assigned_client_id: asking.is_assigned.then_some(&*asking.client_id),
             server_keep_alive: (asking.keep_alive != asking.wished_keep_alive).then_some(asking.keep_alive),
+            maximum_qos: options.is_aws().then_some(profile::MAXIMUM_QOS),
+            subscription_ids_available: options.is_aws().then_some(false),
             response_information: asking.wants_response_information.then_some(&*response_information),
             ..ConnackProperties::default()
         };
@@ -292,7 +297,6 @@ fn live(asking: &Asking, state: State, principal: Arc<Principal>, is_resumed: bo
         checks_receiving,
         principal,
         packet_max: asking.packet_max,
-        wants_reasons: asking.wants_reasons,
         aliases_in: Vec::new(),
         aliases_out: HashMap::default(),
         alias_max_out: asking.alias_max,

@@ -12,6 +12,7 @@ use fanfare_mqtt_codec::{
 use super::subscribing::is_reserved;
 use super::{Live, MqttSession, Phase};
 use crate::ledger::Ledger;
+use crate::profile;
 use crate::translate;
 
 /// Answers that may wait for the disk before the client is read no further.
@@ -36,6 +37,14 @@ impl MqttSession {
             Ok(topic) => topic,
             Err((reason, why)) => return self.fail(reason, why, turn),
         };
+        if self.hub.options.is_aws() {
+            if publish.qos > profile::MAXIMUM_QOS {
+                return self.fail(ReasonCode::QosNotSupported, "the profile aws-iot has no quality 2", turn);
+            }
+            if !profile::takes_topic(&topic) {
+                return self.fail(ReasonCode::TopicNameInvalid, "the profile aws-iot takes no such topic", turn);
+            }
+        }
         let Some(live) = &mut self.live else { return };
         let id = publish.packet_id.filter(|_| publish.qos > Qos::AtMostOnce);
         let Some(id) = id else { return self.publish_unanswered(topic, publish, turn) };

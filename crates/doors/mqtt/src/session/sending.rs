@@ -79,16 +79,26 @@ impl MqttSession {
             if message.offset <= outbound.cursor || outbound.is_behind {
                 return;
             }
-            if !outbound.admit(
-                message.payload.len(),
-                self.hub.options.queue_messages,
-                turn.gateway().limits().outbox_bytes,
-            ) {
-                return;
+            let (count_max, bytes_max) = (self.hub.options.queue_messages, turn.gateway().limits().outbox_bytes);
+            if !outbound.admit(message.payload.len(), count_max, bytes_max) {
+                return self.on_full_queue(turn);
             }
             outbound.cursor = message.offset;
         }
         self.queue(outgoing, turn);
+    }
+
+    /// More waits for the client than memory is for: it reads on from the log, if the log has it.
+    fn on_full_queue(&mut self, turn: &mut Turn<'_>) {
+        let Some(live) = &mut self.live else { return };
+        let keeps_history = turn.gateway().core.space_settings(self.hub.space()).history.count > 0;
+        if live.state.is_durable() || keeps_history {
+            return self.hub.count_limit("mqtt_queue");
+        }
+        // Nothing is kept for a client whose session ends with its connection, nor for anybody else.
+        live.state.outbound.is_behind = false;
+        tracing::debug!(connection = ?turn.connection(), "a message was dropped: mqtt.queue_messages wait already");
+        self.hub.count_limit("mqtt_dropped");
     }
 
     /// A group has chosen this session.

@@ -5,6 +5,7 @@ use fanfare_door::{Replay, SubscribeRequest, Turn};
 use fanfare_mqtt_codec::{Qos, ReasonCode, RetainHandling, Subscribe, Subscription as Wish, Unsubscribe, check_filter};
 
 use super::{Live, MqttSession};
+use crate::profile;
 use crate::session::sending::{PLAIN_V3, PLAIN_V5, PLAIN_V5_AS_PUBLISHED};
 use crate::state::Subscription;
 
@@ -29,6 +30,15 @@ impl MqttSession {
         if packet.subscriptions.len() > turn.gateway().limits().subscriptions {
             return self.fail(ReasonCode::QuotaExceeded, "more filters than one connection may have", turn);
         }
+        if self.hub.options.is_aws() {
+            if packet.subscriptions.len() > profile::FILTERS_PER_PACKET {
+                return self.fail(ReasonCode::QuotaExceeded, "the profile aws-iot takes 8 filters at once", turn);
+            }
+            if packet.subscription_id.is_some() {
+                let reason = ReasonCode::SubscriptionIdentifiersNotSupported;
+                return self.fail(reason, "the profile aws-iot has no subscription identifiers", turn);
+            }
+        }
         let (mut codes, mut replays) = (Vec::new(), Vec::new());
         for wish in packet.subscriptions.iter() {
             match self.subscribe(&wish, packet.subscription_id, turn) {
@@ -52,9 +62,15 @@ impl MqttSession {
     ) -> Result<(ReasonCode, Option<Replay>), NoGrant> {
         let parts = match check_filter(wish.filter) {
             Ok(parts) => parts,
+            Err(_) if wish.filter.is_empty() => return Err(NoGrant::Broken("a filter without a character")),
             Err(_) if self.level.is_v5() => return Err(NoGrant::Code(ReasonCode::TopicFilterInvalid)),
             Err(_) => return Err(NoGrant::Broken("a filter breaks the rules of filters")),
         };
+        if self.hub.options.is_aws()
+            && let Some(code) = profile::refuses(wish).or_else(|| self.has_too_many(wish.filter))
+        {
+            return Err(NoGrant::Code(code));
+        }
         let filter = Filter::new(parts.filter).map_err(|refusal| self.no_grant(wish.filter, &refusal, turn))?;
         let qos = if self.hub.options.is_aws() { wish.options.qos.min(Qos::AtLeastOnce) } else { wish.options.qos };
         let Some(live) = &mut self.live else { return Err(NoGrant::Code(ReasonCode::UnspecifiedError)) };
@@ -91,6 +107,13 @@ impl MqttSession {
         Ok((granted, replay))
     }
 
+    /// AWS's bound on subscriptions.
+    fn has_too_many(&self, text: &str) -> Option<ReasonCode> {
+        let state = self.live.as_ref().map(|live| &live.state)?;
+        let is_over = state.find(text).is_none() && state.subscriptions.len() >= profile::SUBSCRIPTIONS;
+        is_over.then_some(ReasonCode::QuotaExceeded)
+    }
+
     fn join_topics(
         &mut self,
         mut subscription: Subscription,
@@ -99,8 +122,7 @@ impl MqttSession {
         turn: &mut Turn<'_>,
     ) -> Result<Replay, Refusal> {
         let Some(live) = &mut self.live else { return Err(Refusal::ShuttingDown) };
-        let is_plain = subscription.qos == Qos::AtMostOnce && subscription.id.is_none() && !subscription.no_local;
-        if !live.is_tracked && !(is_plain && live.shapes_fit(&subscription)) {
+        if !live.is_plain(&subscription) {
             live.track_all(turn);
         }
         let request = SubscribeRequest {
@@ -263,8 +285,11 @@ impl MqttSession {
 }
 
 impl Live {
-    /// Everything so far is encoded the same way, and so can be this.
-    fn shapes_fit(&self, subscription: &Subscription) -> bool {
+    /// It asks for nothing of its own, and everything so far is encoded the same way.
+    fn is_plain(&self, subscription: &Subscription) -> bool {
+        if subscription.qos > Qos::AtMostOnce || subscription.id.is_some() || subscription.no_local {
+            return false;
+        }
         let as_published = subscription.retain_as_published;
         self.state.subscriptions.iter().all(|other| other.retain_as_published == as_published)
     }
