@@ -130,7 +130,7 @@ pub struct Passwords {
     waiting: AtomicUsize,
     remembered: Mutex<HashMap<Tag, Instant, RandomState>>,
     /// Held against the passwords of users that do not exist.
-    decoys: Mutex<Option<PasswordHash>>,
+    decoy: Mutex<Option<PasswordHash>>,
 }
 
 impl Passwords {
@@ -147,7 +147,7 @@ impl Passwords {
             turns: Arc::new(Semaphore::new(checks)),
             waiting: AtomicUsize::new(0),
             remembered: Mutex::default(),
-            decoys: Mutex::default(),
+            decoy: Mutex::default(),
         })
     }
 
@@ -175,7 +175,7 @@ impl Passwords {
         let is_known = hash.is_some();
         let against = match hash {
             Some(hash) => hash,
-            None => self.decoy(like.clone()).await?,
+            None => self.decoy_like(like.clone()).await?,
         };
         let tag = self.tag(&against, &password);
         let checking = tokio::task::spawn_blocking(move || against.is_of(&password));
@@ -189,6 +189,19 @@ impl Passwords {
         }
     }
 
+    /// Makes now what is held against passwords of users that do not exist, so that not even the first
+    /// such answer takes longer. Takes as long as one check.
+    ///
+    /// # Errors
+    /// [`RandomnessUnavailable`]; it is made when it is needed then.
+    pub fn prepare(&self, like: &PasswordHash) -> Result<(), RandomnessUnavailable> {
+        if self.decoy.lock().as_ref().is_none_or(|decoy| decoy.params != like.params) {
+            let made = like.decoy()?;
+            *self.decoy.lock() = Some(made);
+        }
+        Ok(())
+    }
+
     async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Refused> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -199,14 +212,14 @@ impl Passwords {
     }
 
     /// Made once; made again when hashes of another cost are in use.
-    async fn decoy(&self, like: PasswordHash) -> Result<PasswordHash, Refused> {
-        let found = self.decoys.lock().clone().filter(|decoy| decoy.params == like.params);
+    async fn decoy_like(&self, like: PasswordHash) -> Result<PasswordHash, Refused> {
+        let found = self.decoy.lock().clone().filter(|decoy| decoy.params == like.params);
         if let Some(found) = found {
             return Ok(found);
         }
         let made = tokio::task::spawn_blocking(move || like.decoy()).await;
         let made = made.ok().and_then(Result::ok).ok_or(Refused::Busy)?;
-        *self.decoys.lock() = Some(made.clone());
+        *self.decoy.lock() = Some(made.clone());
         Ok(made)
     }
 
@@ -273,8 +286,9 @@ mod tests {
     #[tokio::test]
     async fn nobody_has_no_password() {
         let (passwords, like) = (Passwords::new().unwrap(), cheap("x"));
+        passwords.prepare(&like).unwrap();
         assert_eq!(passwords.check(None, &like, b"x".to_vec()).await, Err(Refused::Wrong));
-        let decoy = passwords.decoys.lock().clone().unwrap();
+        let decoy = passwords.decoy.lock().clone().unwrap();
         assert_eq!(decoy.params, like.params);
         assert!(!decoy.is_of(b"x"));
     }

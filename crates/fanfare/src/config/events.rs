@@ -7,7 +7,8 @@ use fanfare_events::RuleConfig;
 use fanfare_events_door::ApiDestination;
 use serde::Deserialize;
 
-use super::keys::{Aws, Destination, Events};
+use super::access::Aws;
+use super::keys::{Destination, Events};
 
 impl Events {
     /// The rules.

@@ -4,7 +4,7 @@ use fanfare_iot::rules::{Rule, RuleSet};
 use fanfare_mqtt::RuleEntry;
 use serde::Deserialize;
 
-use super::keys::Iot;
+use super::access::Iot;
 
 impl Iot {
     /// The topic rules.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use fanfare_core::{CoreLimits, HistorySettings, SpaceSettings};
 use serde::Deserialize;
 
+use super::access::{Aws, Iot, MqttCertificate};
 use super::schema::Kind::{Count, Named, Section, Sections, Switch, Tables, Text, Texts};
 use super::schema::{Form, Shown, sections};
 use fanfare_identity::{ClaimRules, KeyAlgorithm, Secret};
@@ -59,13 +60,13 @@ sections! {
         websocket: Websocket = Websocket::default() => Section(Websocket::keys);
         /// MQTT.
         mqtt: Mqtt = Mqtt::default() => Section(Mqtt::keys);
-        /// AWS IoT beside MQTT: rules that act on messages. See docs/rules.md.
+        /// Interfaces in the style of AWS.
+        aws: Aws = Aws::default() => Section(Aws::keys);
+        /// Devices in the style of AWS IoT Core. See docs/iot.md and docs/rules.md.
         iot: Iot = Iot::default() => Section(Iot::keys);
         /// Event buses for callers of EventBridge. See docs/events.md.
         events: Events = Events::default() => Section(Events::keys);
-        /// What names and signatures in the style of AWS say.
-        aws: Aws = Aws::default() => Section(Aws::keys);
-        /// Functions by name, which rules call: each has either `url` or `endpoint`.
+        /// Functions by name, which rules and authorizers call: each has either `url` or `endpoint`.
         functions: BTreeMap<String, Function> = BTreeMap::new() => Named(Function::keys);
         /// Settings of single spaces, by name. What a space does not set comes from the built-in
         /// defaults below, not from the space named `default`, which is a space like any other.
@@ -78,6 +79,12 @@ sections! {
         cert: Option<PathBuf> = None => Text(Form::File);
         /// Private key of the certificate, a PEM file. Default: none.
         key: Option<PathBuf> = None => Text(Form::File);
+        /// Certificates of authorities that vouch for clients, a PEM file. Default: none.
+        client_ca: Option<PathBuf> = None => Text(Form::File);
+        /// Certificates of clients that they have revoked (CRL), a PEM file. Default: none.
+        client_crl: Option<PathBuf> = None => Text(Form::File);
+        /// Whether clients show a certificate: `off`, `optional` or `required`. Default: off.
+        client_certificates: ClientCertificates = ClientCertificates::Off => Text(Form::OneOf(ClientCertificates::WORDS));
     }
 
     /// Logging, to standard error.
@@ -94,8 +101,9 @@ sections! {
         endpoint: Option<String> = None => Text(Form::Url);
     }
 
-    /// Who may do what. Without `keys`, `jwks` and `anonymous_allow` the server is in development
-    /// mode: everything is allowed, and only from this machine.
+    /// Who may do what. Without `keys`, `jwks` and `anonymous_allow`, and without MQTT users,
+    /// certificates, authorizers and access keys, the server is in development mode: everything is
+    /// allowed, and only from this machine.
     Auth {
         /// Keys that sign tokens. Default: none.
         keys: Vec<SigningKey> = Vec::new() => Sections(SigningKey::keys);
@@ -226,16 +234,15 @@ sections! {
         /// The reason code of subscriptions that are not allowed: `specific` is 0x87, `unspecified`
         /// 0x80. Default: specific.
         deny_code: MqttDenyCode = MqttDenyCode::Specific => Text(Form::OneOf(MqttDenyCode::WORDS));
-    }
-
-    /// AWS IoT beside MQTT.
-    Iot {
-        /// Topic rules, as tables `[[iot.rules]]` with `name`, `sql`, `actions` and `error_action`.
-        /// Default: none.
-        rules: Vec<toml::Table> = Vec::new() => Tables;
-        /// Hosts of this machine or its network that `http` actions may post to, as "name" or
-        /// "name:port"; others must be of the public internet. Default: none.
-        http_allow: Vec<String> = Vec::new() => Texts(Form::Plain);
+        /// How often the counters below `$SYS/broker` are published, in seconds; 0 is never. Default: 10.
+        sys_interval_s: u32 = MqttOptions::default().sys_interval_s => Count(0, 86_400);
+        /// Users with passwords, a TOML file; `fanfare passwd` makes its entries. Default: none.
+        users_file: Option<PathBuf> = None => Text(Form::File);
+        /// What client certificates stand for. Default: nothing.
+        certificates: Vec<MqttCertificate> = Vec::new() => Sections(MqttCertificate::keys);
+        /// How long a connection lasts whose upgrade was signed (SigV4), in seconds; 0 is no bound.
+        /// Default: 86,400 with the profile aws-iot, otherwise 0.
+        sigv4_session_max_s: Option<u32> = None => Count(0, 31_536_000);
     }
 
     /// Event buses for callers of EventBridge.
@@ -256,14 +263,6 @@ sections! {
         headers: Vec<Secret> = Vec::new() => Texts(Form::Secret);
         /// How long one try may take, in milliseconds. Default: 5,000.
         timeout_ms: u64 = 5_000 => Count(1, HOUR_MS);
-    }
-
-    /// What names and signatures in the style of AWS say.
-    Aws {
-        /// The account in names of resources, twelve digits. Default: 000000000000.
-        account: String = "000000000000".to_owned() => Text(Form::Plain);
-        /// The region in names of resources. Default: local.
-        region: String = "local".to_owned() => Text(Form::Plain);
     }
 
     /// One function. With `url` it is a web server that events are posted to; with `endpoint` it is
@@ -368,6 +367,16 @@ words! {
         Debug = "debug",
         /// Everything.
         Trace = "trace",
+    }
+
+    /// Whether clients show a certificate.
+    ClientCertificates {
+        /// They are not asked for one.
+        Off = "off",
+        /// They may.
+        Optional = "optional",
+        /// They must.
+        Required = "required",
     }
 
     /// Whose rules count for MQTT.

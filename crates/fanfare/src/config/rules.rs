@@ -1,10 +1,12 @@
 //! What the table of keys cannot say: keys that do not go together.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use fanfare_identity::{AdminKeys, KeyAlgorithm, Keys};
+use fanfare_functions::Functions;
+use fanfare_identity::{AdminKeys, KeyAlgorithm, Keys, Passwords};
 
-use super::keys::{Config, SigningKey};
+use super::keys::{ClientCertificates, Config, SigningKey};
 use super::mistake::{Mistake, Origin, Problem};
 
 /// Every way in which the keys of `config` contradict one another.
@@ -18,6 +20,7 @@ pub(super) fn contradictions(
 ) -> Vec<Mistake> {
     let mut findings = Findings { written, accepted, mistakes: Vec::new() };
     tls(config, &mut findings);
+    access(config, &mut findings);
     limits(config, &mut findings);
     for (index, key) in config.auth.keys.iter().enumerate() {
         signing_key(key, &format!("auth.keys[{index}]"), &mut findings);
@@ -73,6 +76,27 @@ fn tls(config: &Config, findings: &mut Findings<'_>) {
     });
     if config.listen.is_empty() && config.mqtt_listen.is_empty() && !was_refused {
         findings.conflict("listen", "there is no address to listen on");
+    }
+}
+
+/// What the conversions of access find; their first finding, since others may follow from it.
+fn access(config: &Config, findings: &mut Findings<'_>) {
+    let tls = &config.tls;
+    let asks = tls.client_certificates != ClientCertificates::Off;
+    if asks && tls.client_ca.is_none() && !findings.is_written("tls.client_ca") {
+        findings.conflict("tls.client_certificates", "`tls.client_ca` is missing: somebody must vouch for clients");
+    }
+    if !asks && (tls.client_ca.is_some() || tls.client_crl.is_some()) {
+        let key = if tls.client_ca.is_some() { "tls.client_ca" } else { "tls.client_crl" };
+        findings.conflict(key, "nobody is asked for a certificate; set `tls.client_certificates`");
+    }
+    // A hash or key of a refused value would be told twice.
+    if findings.accepted.len() < findings.written.len() {
+        return;
+    }
+    let Ok(passwords) = Passwords::new() else { return };
+    if let Err(mistake) = config.authority(&Arc::new(passwords), &Functions::new()) {
+        findings.conflict(&mistake.key, mistake.problem);
     }
 }
 

@@ -116,8 +116,8 @@ fn a_file_tells_all_its_mistakes_with_their_places() {
             "fanfare.toml:10:10: log.format: found the text \"xml\", \
              expected \"text\" or \"json\"",
             "fanfare.toml:11:2: workers: unknown key; known here: listen, mqtt_listen, data, \
-             in_memory, shards, app, tls, log, otlp, auth, limits, websocket, mqtt, iot, \
-             events, aws, functions, spaces",
+             in_memory, shards, app, tls, log, otlp, auth, limits, websocket, mqtt, \
+             aws, iot, events, functions, spaces",
         ]
     );
 }
@@ -280,7 +280,8 @@ fn the_printed_reference_is_a_configuration_with_the_defaults() {
         .collect();
     let config = from_file(&uncommented.join("\n")).unwrap();
     let spaces = [("default".to_owned(), Space::default())].into_iter().collect();
-    let expected = Config { spaces, ..Config::default() };
+    let functions = [("default".to_owned(), FunctionTarget::default())].into_iter().collect();
+    let expected = Config { spaces, functions, ..Config::default() };
     assert_eq!(config, expected);
     assert!(uncommented.contains(&"slow_consumer = \"disconnect\""));
 }
@@ -320,4 +321,69 @@ fn leaves(path: &str, keys: &[Key]) -> Vec<(String, Kind)> {
         }
     };
     keys.iter().flat_map(below).collect()
+}
+
+const OPEN: &str =
+    r#"document = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]}'"#;
+
+#[test]
+fn whoever_is_named_ends_development_mode() {
+    let key = "[[aws.credentials]]\naccess_key_id = 'AK'\nsecret = 's'\n";
+    let certificate = "[[mqtt.certificates]]\nany = true\n";
+    for text in [key, certificate] {
+        let config = from_file(text).unwrap();
+        assert!(!config.is_development(), "{text}");
+        assert!(!config.access().unwrap().is_development());
+    }
+    assert!(from_file("").unwrap().access().unwrap().is_development());
+}
+
+#[test]
+fn access_that_cannot_be_is_told_with_its_key() {
+    let policy = format!("[[iot.policies]]\nname = 'open'\n{OPEN}\n");
+    assert!(from_file(&policy).is_ok());
+    let told = |text: &str, key: &str, part: &str| {
+        let found = mistakes(text);
+        assert!(found.iter().any(|line| line.contains(key) && line.contains(part)), "{found:?}");
+    };
+    told(&format!("{policy}{policy}"), "iot.policies[1]", "twice");
+    told("[[iot.policies]]\nname = 'open'\ndocument = '{}'\n", "iot.policies[0]", "open");
+    told("[[aws.credentials]]\naccess_key_id = 'AK'\n", "aws.credentials[0]", "secret_file");
+    let unknown = "[[aws.credentials]]\naccess_key_id = 'AK'\nsecret = 'hush'\npolicies = ['open']\n";
+    told(unknown, "aws.credentials[0]", "no policy `open`");
+    assert!(!mistakes(unknown).concat().contains("hush"));
+    let mixed = format!("{policy}{unknown}allow = ['publish:default/a']\n");
+    told(&mixed, "aws.credentials[0]", "cannot go together");
+    told("[[mqtt.certificates]]\nallow = []\n", "mqtt.certificates[0]", "exactly one of");
+    told("[[mqtt.certificates]]\nfingerprint = 'ab'\n", "mqtt.certificates[0]", "64 hexadecimal digits");
+    told("[[iot.authorizers]]\nname = 'a'\nfunction = 'f'\n", "iot.authorizers[0]", "[functions.f]");
+    let authorizer = "[functions.f]\nurl = 'http://a.example'\n[[iot.authorizers]]\nname = 'a'\nfunction = 'f'\n";
+    told(authorizer, "iot.authorizers[0]", "signing = false");
+    assert!(from_file(&format!("{authorizer}signing = false\n")).is_ok());
+    told("[tls]\nclient_certificates = 'required'\n", "tls.client_certificates", "client_ca");
+}
+
+#[test]
+fn users_are_read_from_their_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.toml");
+    let config = format!("[mqtt]\nusers_file = {:?}\n", file.to_str().unwrap());
+    let hash = fanfare_identity::hash_password("sesame").unwrap();
+    let entry = format!("[[users]]\nname = 'ann'\npassword_hash = '{hash}'\n");
+    let passwords = std::sync::Arc::new(fanfare_identity::Passwords::new().unwrap());
+    std::fs::write(&file, format!("{entry}allow = ['publish:default/a']\n")).unwrap();
+    let read = from_file(&config).unwrap();
+    assert!(!read.is_development());
+    assert!(read.authority(&passwords, &fanfare_functions::Functions::new()).unwrap().users.is_some());
+    for (text, part) in [
+        (format!("{entry}{entry}"), "is there twice"),
+        ("[[users]]\nname = 'ann'\npassword_hash = 'sesame'\n".to_owned(), "fanfare passwd"),
+        (entry.replace("'ann'", "'a?b'"), "no '?'"),
+        (format!("{entry}polices = []\n"), "polices"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let found = mistakes(&config).concat();
+        assert!(found.contains("mqtt.users_file") && found.contains(part), "{found}");
+        assert!(!found.contains("sesame") && !found.contains("argon2id$v"), "{found}");
+    }
 }

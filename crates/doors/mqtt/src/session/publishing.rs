@@ -6,6 +6,7 @@ use bytes::Bytes;
 use fanfare_core::{Action, LogError, Publication, Refusal, TopicName};
 use fanfare_door::{Ticket, Turn};
 use fanfare_iot::rules::basic_ingest;
+use fanfare_iot::shadow::ShadowTopic;
 use fanfare_mqtt_codec::{
     Ack, AckKind, Diagnostics, PacketId, Publish, Qos, ReasonCode, ReasonCodes, Suback, Unsuback,
 };
@@ -99,6 +100,9 @@ impl MqttSession {
         ticket: Option<Ticket>,
         turn: &mut Turn<'_>,
     ) -> Result<(ReasonCode, bool), Refusal> {
+        if let Some(request) = ShadowTopic::parse(&publication.topic) {
+            return self.ask_shadow(request, publication, ticket, turn);
+        }
         if basic_ingest(&publication.topic).is_some() {
             return self.ingest(publication, ticket, turn);
         }
