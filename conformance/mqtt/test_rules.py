@@ -252,6 +252,26 @@ actions = [{{ kind = "republish", topic = "{to}" }}]
         assert client.next().topic == "circle/mark"
 
 
+def test_rules_write_and_read_shadows():
+    """C57: a republish to a shadow's topic changes the shadow, and statements can look it up."""
+    config = """
+[[iot.rules]]
+name = "writes"
+sql = "SELECT VALUE {'state': {'reported': {'temp': temp}}} FROM 'raw/+'"
+actions = [{ kind = "republish", topic = "$$aws/things/${topic(2)}/shadow/update" }]
+[[iot.rules]]
+name = "reads"
+sql = "SELECT get_thing_shadow(topic(2)).state.reported.temp AS was FROM 'ask/+'"
+actions = [{ kind = "republish", topic = "told" }]
+"""
+    with running(config, "$aws/things/d1/shadow/update/accepted", "told") as (_, client):
+        client.publish("raw/d1", {"temp": 21})
+        topic, accepted = client.next_json()
+        assert (topic, accepted["state"]) == ("$aws/things/d1/shadow/update/accepted", {"reported": {"temp": 21}})
+        client.publish("ask/d1", {})
+        assert client.next_json() == ("told", {"was": 21})
+
+
 def test_channel_and_event_actions():
     """C57: a rule publishes for the subscribers of other doors, and puts events on a bus."""
     config = """
