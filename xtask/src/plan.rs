@@ -13,6 +13,9 @@ use crate::step::{Need, RELEASE, Step, Work};
 /// Programs that a folder of suites calls.
 const PROGRAMS: [(&str, &str); 3] = [("native", "curl"), ("mqtt", "mosquitto_sub"), ("browser", "chromium")];
 
+/// Folders whose Python files run at the same time, because most of their tests wait.
+const AT_ONCE: [(&str, &str); 1] = [("mqtt", "-n 4 --dist loadfile")];
+
 /// A machine that is shared may be slow: these bounds catch what has broken, not what has got dearer.
 const BENCH_BOUNDS: &str = "--quick --max-ratio 1.6 --max-idle-ratio 1.2 --max-idle-bytes 1536 --max-cliff 2.5";
 
@@ -85,6 +88,9 @@ fn suites(repository: &Repository, folder: &Path) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     if files.iter().any(|file| is_python_test(file)) {
         let mut pytest = command(Command::new(python_of(repository)), "-m pytest -rfEs");
+        if let Some((_, words)) = AT_ONCE.iter().find(|(of, _)| *of == name) {
+            pytest.args(words.split(' '));
+        }
         pytest.arg(Path::new("conformance").join(name));
         steps.push(step("python", pytest, Need::Python));
     }

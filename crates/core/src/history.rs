@@ -354,7 +354,8 @@ impl History {
         let mut is_head = true;
         for topic in names.filter_map(|name| self.topics.get(name)) {
             let start = topic.entries.partition_point(|entry| entry.offset <= after);
-            found.extend(topic.entries.range(start..).take(count_max));
+            // One more than fits tells that there is more.
+            found.extend(topic.entries.range(start..).take(count_max + 1));
         }
         found.sort_unstable_by_key(|entry| entry.offset);
         let mut page = PageBuilder::new(after, count_max, weight_max);

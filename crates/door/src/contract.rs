@@ -80,7 +80,8 @@ pub struct StreamMount {
 /// A path prefix for plain HTTP.
 #[derive(Clone)]
 pub struct HttpMount {
-    /// Paths that equal this, or begin with it and go on with `/`. The longest prefix wins.
+    /// Paths that equal this, or begin with it and go on with `/`. The longest prefix wins; of
+    /// services with the same one, the first that claims the request.
     pub prefix: &'static str,
     /// Who answers.
     pub service: Arc<dyn HttpService>,
@@ -91,6 +92,12 @@ pub type HttpResponse = Pin<Box<dyn Future<Output = ::http::Response<Body>> + Se
 
 /// Answers plain HTTP requests. Runs on the tasks beside the shards and may wait.
 pub trait HttpService: Send + Sync + 'static {
+    /// Whether a request under its prefix is for it, so that several doors can share a path.
+    fn claims(&self, head: &::http::request::Parts) -> bool {
+        let _ = head;
+        true
+    }
+
     /// Answers one request.
     fn call(&self, request: ::http::Request<hyper::body::Incoming>, context: HttpContext) -> HttpResponse;
 }

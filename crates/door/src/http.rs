@@ -99,8 +99,9 @@ async fn answer(request: http::Request<Incoming>, context: HttpContext) -> http:
     let mut response = if is_preflight {
         preflight(&request)
     } else {
-        match gateway.routes.http(request.uri().path()) {
-            Some((_, mount)) => mount.service.clone().call(request, context).await,
+        let (head, body) = request.into_parts();
+        match gateway.routes.http(&head) {
+            Some((_, mount)) => mount.service.clone().call(http::Request::from_parts(head, body), context).await,
             None => error(http::StatusCode::NOT_FOUND, "not_found", "nothing is served under this path"),
         }
     };

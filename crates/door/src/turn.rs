@@ -220,12 +220,14 @@ impl Turn<'_> {
             self.shard.drop_subscription(self.slot, id, true);
         }
         self.shard.owe(self.slot);
-        Ok(self.note(request, joined))
+        Ok(self.note(request, joined, replaced))
     }
 
-    fn note(&mut self, request: SubscribeRequest, joined: Joined) -> Subscribed {
+    /// A subscription that takes another's place has its number: messages that are on their way to
+    /// the session under it are still for it.
+    fn note(&mut self, request: SubscribeRequest, joined: Joined, replaced: Option<u16>) -> Subscribed {
         let connection = self.shard.connection_mut(self.slot);
-        let id = connection.free_subscription();
+        let id = replaced.unwrap_or_else(|| connection.free_subscription());
         let is_live = joined.behind.is_none();
         connection.subscriptions.push(Subscription {
             space: request.space.clone(),

@@ -9,7 +9,10 @@ mod accept;
 mod access;
 mod authority;
 mod environment;
+mod events;
+mod functions;
 mod identity;
+mod iot;
 mod keys;
 mod layers;
 mod mistake;
@@ -27,12 +30,12 @@ use std::path::{Path, PathBuf};
 use fanfare_core::{CoreLimits, HistorySettings, SpaceSettings};
 use layers::Layers;
 
-pub use access::{Aws, AwsCredential, FunctionTarget, Iot, IotAuthorizer, IotPolicy, MqttCertificate};
+pub use access::{Aws, AwsCredential, Iot, IotAuthorizer, IotPolicy, MqttCertificate};
 pub use authority::AccessMistake;
 pub use fanfare_identity::Secret;
 pub use keys::{
-    Auth, ClientCertificates, Config, History, Limits, Log, LogFormat, LogLevel, Otlp, SigningKey, SlowConsumer, Space,
-    Tls, Websocket,
+    Auth, ClientCertificates, Config, Destination, Events, Function, History, Limits, Log, LogFormat, LogLevel, Otlp,
+    SigningKey, SlowConsumer, Space, Tls, Websocket,
 };
 pub use mistake::{ConfigError, Mistake, Origin, Problem};
 pub use nearest::nearest;

@@ -14,6 +14,7 @@ use fanfare_door::{
     ClientCertificates, DriverLimits, Gateway, GatewayParts, ListenError, Policy, Server, ServerOptions,
 };
 use fanfare_functions::Functions;
+use fanfare_iam::Access;
 use fanfare_identity::{AdminKeys, Gate, GateConfig, KeyAlgorithm, KeyConfig, KeyMaterial, Passwords, Revocations};
 use fanfare_mqtt::Authority;
 use fanfare_store::{EmbeddedLog, StoreOptions};
@@ -47,7 +48,7 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let (server, access) = {
         let _inside = runtime.enter();
         let access = SharedAccess::new(&config)?;
-        let server = start(&config, log.clone(), usage.clone(), files_max, &access.authority, runtime.handle())?;
+        let server = start(&config, log.clone(), usage.clone(), files_max, &access, runtime.handle())?;
         (server, access)
     };
     let limits = server.gateway.limits();
@@ -71,17 +72,26 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Who is who beside tokens, for all doors, and what outlives a change of it.
-struct SharedAccess {
-    authority: Arc<ArcSwap<Authority>>,
+pub(crate) struct SharedAccess {
+    pub(crate) authority: Arc<ArcSwap<Authority>>,
+    /// The access keys and policies of `authority`, for doors that need no more.
+    pub(crate) access: Arc<ArcSwap<Access>>,
     passwords: Arc<Passwords>,
-    functions: Functions,
+    pub(crate) functions: Functions,
 }
 
 impl SharedAccess {
     fn new(config: &Config) -> anyhow::Result<Self> {
         let (passwords, functions) = (Arc::new(Passwords::new()?), config.functions()?);
         let authority = Arc::new(ArcSwap::from_pointee(config.authority(&passwords, &functions)?));
-        Ok(Self { authority, passwords, functions })
+        let access = Arc::new(ArcSwap::new(authority.load().access.clone()));
+        Ok(Self { authority, access, passwords, functions })
+    }
+
+    /// What was read anew counts from now on.
+    fn store(&self, authority: Authority) {
+        self.access.store(authority.access.clone());
+        self.authority.store(Arc::new(authority));
     }
 
     fn read(&self, config: &Config) -> anyhow::Result<Authority> {
@@ -154,7 +164,7 @@ fn start(
     log: Arc<dyn Log>,
     usage: Arc<Mutex<UsageBook>>,
     files_max: u64,
-    authority: &Arc<ArcSwap<Authority>>,
+    shared: &SharedAccess,
     tasks: &tokio::runtime::Handle,
 ) -> anyhow::Result<Server> {
     let revocations = Arc::new(Revocations::load(log.clone(), fanfare_door::Clock::start().now())?);
@@ -163,7 +173,7 @@ fn start(
     let parts = GatewayParts {
         node: format!("{:06x}", fastrand::u32(..1 << 24)).into(),
         gate,
-        doors: doors::all(operations(config, usage)?, config.mqtt.options(config.iot.things), authority),
+        doors: doors::all(config, operations(config, usage)?, shared)?,
         limits: driver_limits(config, files_max),
         policy: policy(config),
         metrics: Metrics::new(book.clone()),
@@ -344,7 +354,7 @@ fn reload(
     }
     let authority = access.read(&config)?;
     gateway.gate.replace(&gate_config(&config)?)?;
-    access.authority.store(Arc::new(authority));
+    access.store(authority);
     gateway.core.configure(spaces(&config), Some(config.space_settings("")));
     gateway.replace(driver_limits(&config, files_max), policy(&config));
     Ok(())

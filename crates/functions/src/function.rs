@@ -56,8 +56,9 @@ impl Call {
     }
 }
 
-/// A random UUID (RFC 9562, version 4).
-fn request_id() -> Arc<str> {
+/// A random UUID (RFC 9562, version 4), for calls and events.
+#[must_use]
+pub fn request_id() -> Arc<str> {
     let bits = fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let hex = format!("{bits:032x}");
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]).into()

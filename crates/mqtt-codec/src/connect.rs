@@ -102,8 +102,11 @@ fn read_level(body: &mut Reader<'_>) -> Result<Level, ConnectError> {
         ("MQTT", 4) => Ok(Level::V4),
         ("MQIsdp", 3) => Ok(Level::V3),
         _ => {
-            // Bridges set the highest bit of the level that they speak.
-            let dialect = if name == "MQTT" && level & 0x7F >= 5 { Level::V5 } else { Level::V4 };
+            // Bridges set the highest bit of the level that they speak. Of a level that nobody knows,
+            // what follows it tells the dialect: only from 5 on are there properties.
+            let is_late = name == "MQTT" && level & 0x7F >= 5;
+            let is_old = level > 5 && Connect::decode(Level::V4, *body).is_ok();
+            let dialect = if is_late && !is_old { Level::V5 } else { Level::V4 };
             Err(ConnectError { dialect: Some(dialect), cause: DecodeError::ProtocolLevel { level } })
         }
     }

@@ -395,7 +395,9 @@ impl Shard {
             return;
         }
         let waits = connection.extras.as_ref().is_some_and(|e| e.goodbye.is_some()) && !connection.is_read_closed;
-        if waits && matches!(connection.codec, Codec::WebSocket(_)) {
+        let goodbye = connection.extras.as_ref().and_then(|extras| extras.goodbye.as_ref());
+        let has_failed = matches!(goodbye, Some(Goodbye::ProtocolError { .. })) || connection.is_tunnel;
+        if waits && matches!(connection.codec, Codec::WebSocket(_)) && !has_failed {
             return;
         }
         connection.link.finish();

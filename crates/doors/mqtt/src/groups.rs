@@ -18,6 +18,9 @@ use crate::hub::Hub;
 /// Messages that a member may have in hand before others are preferred, and beyond which it gets no more.
 const IN_HAND_MAX: usize = 256;
 
+/// How often a group writes down how far it has come, at most.
+const RECORD_MS: u64 = 1_000;
+
 /// A handle on a group.
 pub(crate) type Share = Arc<Group>;
 
@@ -36,14 +39,29 @@ struct Members {
     next: usize,
     /// Given to members and not yet done with.
     in_hand: BTreeSet<Offset>,
+    /// Who has refused those that were dealt out again.
+    refusals: HashMap<Offset, Vec<Arc<str>>, foldhash::fast::RandomState>,
     /// Given back, to be dealt out before what follows in the log.
-    returned: VecDeque<Arc<Message>>,
+    returned: VecDeque<Card>,
     /// Given back by sessions that have ended; to be read again.
     forgotten: Vec<(TopicName, Offset)>,
     /// In the hands of sessions that were away at the start.
     claimed: HashSet<Offset, foldhash::fast::RandomState>,
     /// Everything up to here was dealt out.
     dealt: Offset,
+}
+
+/// A message to be dealt out.
+struct Card {
+    message: Arc<Message>,
+    /// Members that cannot take it.
+    refused_by: Vec<Arc<str>>,
+}
+
+impl From<Arc<Message>> for Card {
+    fn from(message: Arc<Message>) -> Self {
+        Self { message, refused_by: Vec::new() }
+    }
 }
 
 struct Member {
@@ -123,6 +141,7 @@ impl Group {
     pub(crate) fn done(&self, client_id: &str, offset: Offset) {
         let mut state = self.state.lock();
         state.in_hand.remove(&offset);
+        state.refusals.remove(&offset);
         state.relieve(client_id, 1);
         drop(state);
         self.wake.notify_one();
@@ -134,8 +153,21 @@ impl Group {
         state.relieve(client_id, messages.len());
         for message in messages {
             state.in_hand.remove(&message.offset);
-            state.returned.push_back(message);
+            state.refusals.remove(&message.offset);
+            state.returned.push_back(message.into());
         }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// A member cannot take a message, whatever happens: it is too large for it.
+    pub(crate) fn refuse(&self, client_id: &Arc<str>, message: Arc<Message>) {
+        let mut state = self.state.lock();
+        state.relieve(client_id, 1);
+        state.in_hand.remove(&message.offset);
+        let mut refused_by = state.refusals.remove(&message.offset).unwrap_or_default();
+        refused_by.push(client_id.clone());
+        state.returned.push_back(Card { message, refused_by });
         drop(state);
         self.wake.notify_one();
     }
@@ -162,7 +194,7 @@ impl Group {
     /// Up to where nothing would be missed should it be read again.
     fn low_water(&self) -> Offset {
         let state = self.state.lock();
-        let returned = state.returned.iter().map(|message| message.offset);
+        let returned = state.returned.iter().map(|card| card.message.offset);
         let forgotten = state.forgotten.iter().map(|(_, offset)| *offset);
         let open = state.in_hand.first().copied().into_iter().chain(returned).chain(forgotten);
         open.map(|offset| offset - 1).chain([state.dealt]).min().unwrap_or(0)
@@ -177,12 +209,13 @@ impl Members {
     }
 
     /// The next member in turn that is there and has room.
-    fn pick(&mut self) -> Option<(Arc<str>, ConnectionId)> {
+    fn pick(&mut self, refused_by: &[Arc<str>]) -> Option<(Arc<str>, ConnectionId)> {
         for step in 0..self.members.len() {
             let place = (self.next + step) % self.members.len();
             let member = &mut self.members[place];
             if let Some(connection) = member.connection
                 && member.in_hand < IN_HAND_MAX
+                && !refused_by.contains(&member.client_id)
             {
                 member.in_hand += 1;
                 self.next = place + 1;
@@ -194,6 +227,11 @@ impl Members {
 
     fn has_durable(&self) -> bool {
         self.members.iter().any(|member| member.is_durable)
+    }
+
+    /// Nobody is left who might take it.
+    fn is_refused(&self, refused_by: &[Arc<str>]) -> bool {
+        !refused_by.is_empty() && self.members.iter().all(|member| refused_by.contains(&member.client_id))
     }
 
     fn has_connected(&self) -> bool {
@@ -210,14 +248,25 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// The group of this name and filter, begun where there is none: from now on, or from `since`.
-    pub(crate) fn open(&self, hub: &Arc<Hub>, name: &str, filter: &Filter, since: Option<Position>) -> Share {
+    /// Makes a client a member of the group of this name and filter, which is begun where there is
+    /// none: from now on, or from `since`.
+    pub(crate) fn join(
+        &self,
+        hub: &Arc<Hub>,
+        (name, filter): (&str, &Filter),
+        since: Option<Position>,
+        client_id: &Arc<str>,
+        connection: Option<ConnectionId>,
+        is_durable: bool,
+    ) -> Share {
         let mut groups = self.groups.lock();
         let key = (Box::from(name), filter.clone());
         if let Some(share) = groups.get(&key) {
+            share.join(client_id, connection, is_durable);
             return share.clone();
         }
         let share = Arc::new(Group::new(name, filter.clone()));
+        share.join(client_id, connection, is_durable);
         groups.insert(key, share.clone());
         let since = since.map_or(Since::Now, Since::After);
         let (hub, dealing) = (hub.clone(), share.clone());
@@ -249,10 +298,10 @@ fn listen(hub: &Hub, share: &Group, since: Since) -> Option<Listening> {
 
 /// Deals out what a group reads, for as long as it has members.
 async fn deal(hub: Arc<Hub>, share: Share, mut listening: Listening) {
-    let mut recorded = 0;
-    while let Some(message) = next(&hub, &share, &mut listening).await {
-        let offset = message.offset;
-        if !hand_out(&hub, &share, message).await {
+    let (mut recorded, mut recorded_at) = (0, 0);
+    while let Some(card) = next(&hub, &share, &mut listening).await {
+        let offset = card.message.offset;
+        if !hand_out(&hub, &share, card).await {
             return;
         }
         let mut state = share.state.lock();
@@ -260,8 +309,8 @@ async fn deal(hub: Arc<Hub>, share: Share, mut listening: Listening) {
         let is_durable = state.has_durable();
         drop(state);
         let low_water = share.low_water();
-        if is_durable && low_water > recorded {
-            recorded = low_water;
+        if is_durable && low_water > recorded && hub.now() >= recorded_at + RECORD_MS {
+            (recorded, recorded_at) = (low_water, hub.now());
             let position = Position { epoch: listening.seen().epoch, offset: low_water };
             hub.ledger().put_group(&share.name, share.filter.as_str(), position);
         }
@@ -269,27 +318,27 @@ async fn deal(hub: Arc<Hub>, share: Share, mut listening: Listening) {
 }
 
 /// The next message to deal out; `None` when the group is over.
-async fn next(hub: &Hub, share: &Group, listening: &mut Listening) -> Option<Arc<Message>> {
+async fn next(hub: &Hub, share: &Group, listening: &mut Listening) -> Option<Card> {
     loop {
         let forgotten = {
             let mut state = share.state.lock();
             if state.members.is_empty() {
                 return None;
             }
-            if let Some(message) = state.returned.pop_front() {
-                return Some(message);
+            if let Some(card) = state.returned.pop_front() {
+                return Some(card);
             }
             std::mem::take(&mut state.forgotten)
         };
         if !forgotten.is_empty() {
             let found = hub.recall(forgotten).await;
-            share.state.lock().returned.extend(found.into_iter().flatten());
+            share.state.lock().returned.extend(found.into_iter().flatten().flatten().map(Card::from));
             continue;
         }
         tokio::select! {
             item = listening.next() => match item {
                 StreamItem::Message(message) if share.state.lock().claimed.remove(&message.offset) => {}
-                StreamItem::Message(message) => return Some(message),
+                StreamItem::Message(message) => return Some(message.into()),
                 StreamItem::Retained(_) => {}
                 StreamItem::Gap(position) => {
                     tracing::warn!(group = ?share, %position, "messages were trimmed before the group read them");
@@ -303,7 +352,8 @@ async fn next(hub: &Hub, share: &Group, listening: &mut Listening) -> Option<Arc
 }
 
 /// Gives a message to a member, when there is one with room. `false` when the group is over.
-async fn hand_out(hub: &Hub, share: &Share, message: Arc<Message>) -> bool {
+async fn hand_out(hub: &Hub, share: &Share, card: Card) -> bool {
+    let Card { message, refused_by } = card;
     loop {
         let woken = share.wake.notified();
         {
@@ -311,11 +361,14 @@ async fn hand_out(hub: &Hub, share: &Share, message: Arc<Message>) -> bool {
             if state.members.is_empty() {
                 return false;
             }
-            if message.is_expired(hub.now()) {
+            if message.is_expired(hub.now()) || state.is_refused(&refused_by) {
                 return true;
             }
-            if let Some((client_id, connection)) = state.pick() {
+            if let Some((client_id, connection)) = state.pick(&refused_by) {
                 state.in_hand.insert(message.offset);
+                if !refused_by.is_empty() {
+                    state.refusals.insert(message.offset, refused_by);
+                }
                 drop(state);
                 let dealt = Dealt { share: share.clone(), client_id, message: Some(message) };
                 hub.gateway().tell(connection, Box::new(dealt));

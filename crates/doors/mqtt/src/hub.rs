@@ -1,20 +1,25 @@
 //! What all connections of the door share.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use fanfare_core::{Action, LogError, Message, Millis, Offset, Position, Publication, TopicName};
+use fanfare_core::{Action, LogError, Message, Millis, Offset, Position, TopicName};
 use fanfare_door::Gateway;
 
 use crate::NAME;
 use crate::authenticate::Authority;
 use crate::groups::Groups;
+use crate::iot::lifecycle::Versions;
+use crate::iot::rules::Rules;
+use crate::iot::shadows::{self, Shadows};
 use crate::ledger::{Ledger, Restored};
 use crate::options::MqttOptions;
-use crate::outbound::{Inflight, Source};
+use crate::outbound::Source;
 use crate::registry::{Effect, Registry};
 use crate::state::State;
+use crate::sys;
 use crate::will::Will;
 
 mod restoring;
@@ -26,6 +31,10 @@ pub(crate) struct Hub {
     pub(crate) authority: Arc<ArcSwap<Authority>>,
     pub(crate) registry: Registry,
     pub(crate) groups: Groups,
+    pub(crate) versions: Versions,
+    /// Subscriptions of all sessions, connected or not.
+    pub(crate) subscriptions: Arc<AtomicUsize>,
+    pub(crate) rules: OnceLock<Rules>,
     started: OnceLock<Started>,
 }
 
@@ -33,12 +42,21 @@ struct Started {
     gateway: Arc<Gateway>,
     ledger: Ledger,
     space: Arc<str>,
+    shadows: Shadows,
 }
 
 impl Hub {
     pub(crate) fn new(options: MqttOptions, authority: Arc<ArcSwap<Authority>>) -> Self {
-        let (registry, groups) = (Registry::default(), Groups::default());
-        Self { options, authority, registry, groups, started: OnceLock::new() }
+        Self {
+            options,
+            authority,
+            registry: Registry::default(),
+            groups: Groups::default(),
+            versions: Versions::default(),
+            subscriptions: Arc::default(),
+            rules: OnceLock::new(),
+            started: OnceLock::new(),
+        }
     }
 
     /// Finds the sessions of earlier runs and begins to look after them.
@@ -46,7 +64,10 @@ impl Hub {
         let space = gateway.default_space().clone();
         let ledger = Ledger::new(gateway.core.clone());
         let restored = ledger.restore()?;
-        let _ = self.started.set(Started { gateway: gateway.clone(), ledger, space });
+        let (shadows, jobs) = Shadows::open(gateway.core.clone(), self.options.shadows_max)?;
+        let _ = self.started.set(Started { gateway: gateway.clone(), ledger, space, shadows });
+        gateway.tasks.spawn(shadows::answer_all(self.clone(), jobs));
+        sys::start(self);
         self.take_back(restored);
         gateway.tasks.spawn(keep_watch(self.clone()));
         Ok(())
@@ -62,6 +83,10 @@ impl Hub {
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.started().ledger
+    }
+
+    pub(crate) fn shadows(&self) -> &Shadows {
+        &self.started().shadows
     }
 
     /// The space whose topics MQTT's are.
@@ -82,18 +107,24 @@ impl Hub {
         self.gateway().core.head(self.space()).unwrap_or(Position { epoch: 0, offset: 0 })
     }
 
-    /// Messages that were sent once, or dealt out, and are needed again.
-    pub(crate) async fn recall(&self, wanted: Vec<(TopicName, Offset)>) -> Vec<Option<Arc<Message>>> {
+    /// Messages that were sent once, or dealt out, and are needed again. `None` when the log cannot be read.
+    pub(crate) async fn recall(&self, wanted: Vec<(TopicName, Offset)>) -> Option<Vec<Option<Arc<Message>>>> {
         let (gateway, space) = (self.gateway().clone(), self.space().clone());
         let reading = self.gateway().tasks.spawn_blocking(move || gateway.core.recall(&space, &wanted));
         match reading.await {
-            Ok(Ok(messages)) => messages,
+            Ok(Ok(messages)) => Some(messages),
             Ok(Err(refusal)) => {
                 tracing::warn!(%refusal, "messages in flight could not be read again");
-                Vec::new()
+                None
             }
-            Err(_) => Vec::new(),
+            Err(_) => None,
         }
+    }
+
+    /// A client leaves and its session cannot stay, because `mqtt.sessions` others are away.
+    pub(crate) fn count_crowded(&self, state: &State) {
+        tracing::warn!(client = %state.client_id, "a session was not kept: mqtt.sessions clients are away already");
+        self.count_limit("mqtt_sessions");
     }
 
     /// Does what a change in the registry asks for.
@@ -101,8 +132,11 @@ impl Hub {
         for effect in effects {
             match effect {
                 Effect::Publish(client_id, will) => self.speak(client_id, &will),
-                Effect::CancelWill(_) => {}
                 Effect::End(state) => self.end(*state),
+                Effect::Crowd(state) => {
+                    self.count_crowded(&state);
+                    self.end(*state);
+                }
             }
         }
     }
@@ -115,17 +149,6 @@ impl Hub {
             if let Err(refusal) = gateway.publish(&principal, publication, NAME).await {
                 tracing::debug!(%refusal, "a will was not published");
                 gateway.metrics.refusal(NAME, refusal.code());
-            }
-        });
-    }
-
-    /// Publishes something of the door's own, beside clients.
-    pub(crate) fn announce(self: &Arc<Self>, publication: Publication) {
-        let gateway = self.gateway().clone();
-        self.gateway().tasks.spawn(async move {
-            let everybody = fanfare_core::Principal::anonymous(fanfare_core::Grant::everything());
-            if let Err(refusal) = gateway.publish(&everybody, publication, NAME).await {
-                tracing::debug!(%refusal, "an event was not published");
             }
         });
     }
@@ -151,18 +174,9 @@ impl Hub {
     }
 
     /// Writes down what a client leaves behind.
-    pub(crate) fn record_leaving(&self, state: &mut State, will: Option<&Will>) {
-        let ledger = self.ledger();
-        let client_id = state.client_id.clone();
-        for (order, inflight) in state.outbound.inflight.iter_mut().enumerate() {
-            inflight.is_recorded = ledger.put_inflight(&client_id, inflight, order as u64, None);
-        }
-        for (number, outgoing) in state.outbound.pending.iter().enumerate() {
-            ledger.put_waiting(&client_id, number as u16, &Inflight::waiting(outgoing));
-        }
-        let position = Position { epoch: self.head().epoch, offset: state.outbound.low_water() };
-        ledger.put_cursor(&client_id, position);
-        ledger.put_main(state, will, Some(self.now()), None);
+    pub(crate) fn record_leaving(&self, state: &State, will: Option<&Will>) {
+        self.ledger().put_flight(state, self.head().epoch, None);
+        self.ledger().put_main(state, will, Some(self.now()), None);
     }
 
     /// A message that came from somewhere is done with, whatever became of it.

@@ -5,14 +5,13 @@
 //! | kind | further key | holds |
 //! |---|---|---|
 //! | `m` | | expiry, subscriptions, will, and since when the client is away |
-//! | `c` | | the cursor |
-//! | `i` | packet id | a message in flight towards the client |
+//! | `f` | | the cursor, what is in flight towards the client, and retained messages that wait |
 //! | `r` | packet id | an id of quality 2 that the client has yet to release |
-//! | `q` | number | a retained message that had to wait |
 //! | `g` | filter | (under the name of a group instead of a client id, behind a zero byte) how far it has read |
 //!
-//! Quality 1 towards the client is recorded when the client leaves: after a crash it is sent again
-//! from the cursor. Quality 2 is recorded before it is sent, with everything that was sent before it.
+//! What is in flight is one record, written at most once in a turn however much was sent. Quality 2
+//! waits for it, before PUBLISH and again before PUBREL; quality 1 does not: what a crash leaves out
+//! of it is sent again.
 
 use std::sync::Arc;
 
@@ -26,7 +25,7 @@ use fanfare_core::{
 use fanfare_mqtt_codec::{PacketId, Qos};
 use serde::{Deserialize, Serialize};
 
-use crate::outbound::{Inflight, Source, Stage};
+use crate::outbound::{Inflight, Outgoing, Source, Stage};
 use crate::state::{State, Subscription};
 use crate::will::Will;
 
@@ -82,8 +81,15 @@ struct CursorRow {
 }
 
 #[derive(Serialize, Deserialize)]
-struct InflightRow {
-    order: u64,
+struct FlightRow {
+    cursor: CursorRow,
+    messages: Vec<MessageRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MessageRow {
+    /// 0 for one that waits.
+    id: u16,
     is_released: bool,
     qos: u8,
     retain: bool,
@@ -123,29 +129,15 @@ impl Ledger {
         self.put(key(&state.client_id, b'm', &[]), Some(json(&row)), done)
     }
 
-    pub(crate) fn put_cursor(&self, client_id: &str, position: Position) {
-        let row = CursorRow { epoch: position.epoch, offset: position.offset };
-        self.put(key(client_id, b'c', &[]), Some(json(&row)), None);
-    }
-
-    /// A message in flight, the `order`th of its session.
-    pub(crate) fn put_inflight(&self, client_id: &str, inflight: &Inflight, order: u64, done: Option<Done>) -> bool {
-        let row = inflight_row(inflight, order);
-        self.put(key(client_id, b'i', &inflight.id.get().to_be_bytes()), Some(json(&row)), done)
-    }
-
-    pub(crate) fn forget_inflight(&self, client_id: &str, id: PacketId) {
-        self.put(key(client_id, b'i', &id.get().to_be_bytes()), None, None);
-    }
-
-    /// A retained message that waits, the `number`th.
-    pub(crate) fn put_waiting(&self, client_id: &str, number: u16, inflight: &Inflight) {
-        let row = inflight_row(inflight, u64::from(number));
-        self.put(key(client_id, b'q', &number.to_be_bytes()), Some(json(&row)), None);
-    }
-
-    pub(crate) fn forget_waiting(&self, client_id: &str, number: u16) {
-        self.put(key(client_id, b'q', &number.to_be_bytes()), None, None);
+    /// How far the client has come, in the numbering `epoch`. `false` when the store took nothing,
+    /// so that `done` is never called.
+    pub(crate) fn put_flight(&self, state: &State, epoch: u64, done: Option<Done>) -> bool {
+        let outbound = &state.outbound;
+        let waiting = outbound.pending.iter().filter(|outgoing| matches!(outgoing.source, Source::Retained));
+        let messages = outbound.inflight().map(inflight_row).chain(waiting.map(waiting_row));
+        let row =
+            FlightRow { cursor: CursorRow { epoch, offset: outbound.taken_through() }, messages: messages.collect() };
+        self.put(key(&state.client_id, b'f', &[]), Some(json(&row)), done)
     }
 
     /// The record that the client has sent a message of quality 2 under this id; it goes with the message.
@@ -161,17 +153,12 @@ impl Ledger {
     /// The session is over.
     pub(crate) fn forget(&self, state: &State) {
         let client_id = &state.client_id;
-        for inflight in state.outbound.inflight.iter().filter(|inflight| inflight.is_recorded) {
-            self.forget_inflight(client_id, inflight.id);
-        }
         for id in &state.received {
             self.forget_received(client_id, *id, None);
         }
-        for number in 0..state.outbound.pending.len() {
-            self.forget_waiting(client_id, number as u16);
-        }
-        self.put(key(client_id, b'c', &[]), None, None);
-        self.put(key(client_id, b'm', &[]), None, None);
+        self.put(key(client_id, b'f', &[]), None, None);
+        // Nobody waits for it, but it shall be on disk soon: who has ended a session wants no more of it.
+        self.put(key(client_id, b'm', &[]), None, Some(Box::new(|_| {})));
     }
 
     pub(crate) fn put_group(&self, name: &str, filter: &str, position: Position) {
@@ -227,22 +214,37 @@ fn subscription_row(subscription: &Subscription) -> SubscriptionRow {
     }
 }
 
-fn inflight_row(inflight: &Inflight, order: u64) -> InflightRow {
-    InflightRow {
-        order,
+fn inflight_row(inflight: &Inflight) -> MessageRow {
+    MessageRow {
+        id: inflight.id.get(),
         is_released: inflight.stage == Stage::Released,
         qos: inflight.qos.as_u8(),
         retain: inflight.retain,
         ids: inflight.ids.clone(),
         topic: Box::from(&*inflight.topic),
         offset: inflight.offset,
-        source: match &inflight.source {
-            Source::Log => SourceRow::Log,
-            Source::Retained => SourceRow::Retained,
-            Source::Shared(share) => {
-                SourceRow::Shared { name: share.name.clone(), filter: share.filter.as_str().into() }
-            }
-        },
+        source: source_row(&inflight.source),
+    }
+}
+
+fn waiting_row(outgoing: &Outgoing) -> MessageRow {
+    MessageRow {
+        id: 0,
+        is_released: false,
+        qos: outgoing.qos.as_u8(),
+        retain: outgoing.retain,
+        ids: outgoing.ids.clone(),
+        topic: Box::from(&*outgoing.message.topic),
+        offset: outgoing.message.offset,
+        source: source_row(&outgoing.source),
+    }
+}
+
+fn source_row(source: &Source) -> SourceRow {
+    match source {
+        Source::Log => SourceRow::Log,
+        Source::Retained => SourceRow::Retained,
+        Source::Shared(share) => SourceRow::Shared { name: share.name.clone(), filter: share.filter.as_str().into() },
     }
 }
 

@@ -2,17 +2,21 @@
 //!
 //! `session` is the conversation of one connection, `state` what of it outlives the connection,
 //! `outbound` its sending half. `registry` knows which client is where, `ledger` writes sessions
-//! down, `groups` are shared subscriptions, and `hub` is what all connections share.
+//! down, `groups` are shared subscriptions, and `hub` is what all connections share. `iot` is what
+//! AWS IoT Core has beside the broker, and `sys` the counters of `$SYS`.
 
 mod authenticate;
 mod groups;
 mod hub;
+mod iot;
 mod ledger;
 mod options;
 mod outbound;
+mod profile;
 mod registry;
 mod session;
 mod state;
+mod sys;
 mod translate;
 mod will;
 
@@ -24,10 +28,12 @@ use fanfare_door::{Arrival, Door, Gateway, Mounts, Opening, Outgoing, Shape, Str
 use fanfare_websocket::MessageKind;
 
 pub use authenticate::{Authority, Authorizer, Authorizers, CertificateMatch, CertificateRule, Users};
+pub use iot::rules::{RuleEntry, RuleOptions};
 pub use options::{DenyCode, MqttOptions, Profile};
 
 use authenticate::Arrived;
 use hub::Hub;
+use iot::http::DataPlane;
 use session::{MqttSession, SILENT, encode_plain};
 
 /// Name of the door in metrics and logs.
@@ -50,7 +56,16 @@ impl MqttDoor {
     /// The same with whatever else clients may prove it by. What is stored there later counts for
     /// clients that come later, and for decisions that are renewed.
     pub fn with_authority(options: MqttOptions, authority: Arc<ArcSwap<Authority>>) -> Self {
-        Self { hub: Arc::new(Hub::new(options, authority)) }
+        Self { hub: Arc::new(Hub::new(options.within_profile(), authority)) }
+    }
+
+    /// The same with rules that act on messages.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made for them.
+    pub fn with_rules(self, rules: RuleOptions) -> Result<Self, fanfare_functions::CallerError> {
+        let _ = self.hub.rules.set(iot::rules::Rules::new(rules)?);
+        Ok(self)
     }
 }
 
@@ -66,11 +81,13 @@ impl Door for MqttDoor {
         let stream = StreamMount { first_byte: CONNECT_BYTE };
         // The names by which devices of AWS ask for MQTT, and for requests over HTTP, on one port.
         let alpn = vec!["mqtt", "x-amzn-mqtt-ca", "x-amzn-http-ca"];
-        Mounts { tunnels: vec![tunnel], streams: vec![stream], alpn, ..Mounts::default() }
+        let (tunnels, streams, http) = (vec![tunnel], vec![stream], DataPlane::mounts(&self.hub));
+        Mounts { tunnels, streams, http, alpn, ..Mounts::default() }
     }
 
     fn start(&self, gateway: &Arc<Gateway>) -> Result<(), LogError> {
-        self.hub.start(gateway)
+        self.hub.start(gateway)?;
+        self.hub.rules.get().map_or(Ok(()), |rules| rules.start(gateway, self.hub.space()))
     }
 
     fn open(&self, arrival: &Arrival<'_>, turn: &mut Turn<'_>) -> Opening {

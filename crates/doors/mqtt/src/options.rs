@@ -51,6 +51,14 @@ pub struct MqttOptions {
     pub sigv4_session_max_s: u32,
     /// Every client is the thing of its client id, which policies may then speak about.
     pub has_things: bool,
+    /// How often the topics below `$SYS` are published, in seconds; 0 is never.
+    pub sys_interval_s: u32,
+    /// Whether comings and goings are published below `$aws/events`; unset is only in [`Profile::AwsIot`].
+    pub lifecycle_events: Option<bool>,
+    /// Device shadows, in all, deleted ones included.
+    pub shadows_max: usize,
+    /// Messages sent to single clients over HTTP that wait for their acknowledgements, in all.
+    pub direct_messages_max: usize,
 }
 
 impl Default for MqttOptions {
@@ -69,17 +77,46 @@ impl Default for MqttOptions {
             deny_code: DenyCode::default(),
             sigv4_session_max_s: 0,
             has_things: false,
+            sys_interval_s: 10,
+            lifecycle_events: None,
+            shadows_max: 100_000,
+            direct_messages_max: 256,
         }
     }
 }
 
 impl MqttOptions {
+    /// The same, within what AWS IoT Core allows, if its profile is chosen.
+    #[must_use]
+    pub fn within_profile(self) -> Self {
+        if self.profile == Profile::Standard {
+            return self;
+        }
+        Self {
+            max_keepalive_s: match self.max_keepalive_s {
+                0 => 1_200,
+                seconds => seconds.min(1_200),
+            },
+            receive_maximum: self.receive_maximum.min(100),
+            inflight_messages: self.inflight_messages.min(100),
+            topic_alias_maximum: self.topic_alias_maximum.min(8),
+            session_expiry_max_s: self.session_expiry_max_s.min(7 * 24 * 60 * 60),
+            packet_bytes: self.packet_bytes.min(128 << 10),
+            client_id_bytes: self.client_id_bytes.min(128),
+            ..self
+        }
+    }
+
     /// The code for a subscription that is not allowed.
     pub(crate) fn denied(&self) -> ReasonCode {
         match self.deny_code {
             DenyCode::Specific => ReasonCode::NotAuthorized,
             DenyCode::Unspecified => ReasonCode::UnspecifiedError,
         }
+    }
+
+    pub(crate) fn has_lifecycle_events(&self) -> bool {
+        self.lifecycle_events.unwrap_or(self.is_aws())
     }
 
     /// Whether AWS's departures are wanted.

@@ -44,6 +44,17 @@ pub(crate) enum Stage {
     Released,
 }
 
+/// What the disk knows of a message's stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recording {
+    /// Nothing yet.
+    Due,
+    /// It is on its way there.
+    Underway,
+    /// All.
+    Done,
+}
+
 /// A message of quality 1 or 2 that has a packet id.
 #[derive(Clone, Debug)]
 pub(crate) struct Inflight {
@@ -57,12 +68,13 @@ pub(crate) struct Inflight {
     /// Absent while the session is away, and once the message has arrived.
     pub(crate) message: Option<Arc<Message>>,
     pub(crate) source: Source,
-    /// It was sent on this connection.
-    pub(crate) is_sent: bool,
+    pub(crate) recording: Recording,
     /// It was sent on an earlier connection.
     pub(crate) is_repeated: bool,
-    /// The ledger knows of it.
-    pub(crate) is_recorded: bool,
+    /// The packet of its stage has yet to be sent on this connection.
+    is_due: bool,
+    /// It counts against the window.
+    is_open: bool,
 }
 
 /// What a PUBREC leads to.
@@ -77,88 +89,78 @@ pub(crate) enum Received {
 }
 
 /// The sending half of a session.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outbound {
     /// In the order in which they were first sent.
-    pub(crate) inflight: VecDeque<Inflight>,
+    inflight: VecDeque<Inflight>,
+    /// Taken, but without an id so far.
     pub(crate) pending: VecDeque<Outgoing>,
     pending_bytes: usize,
+    /// How many of those that wait are of quality 0.
+    pending_once: usize,
     last_id: u16,
     /// How many messages may be unacknowledged on this connection, and how many are.
     window: usize,
     open: usize,
+    /// How many packets are due.
+    due: usize,
     /// Everything up to here was taken from the log, or is of no concern.
     pub(crate) cursor: Offset,
     /// Messages after the cursor must be read from the log.
     pub(crate) is_behind: bool,
 }
 
-impl Default for Outbound {
-    fn default() -> Self {
-        Self {
-            inflight: VecDeque::new(),
-            pending: VecDeque::new(),
-            pending_bytes: 0,
-            last_id: 0,
-            window: 0,
-            open: 0,
-            cursor: 0,
-            is_behind: false,
-        }
-    }
-}
-
 impl Inflight {
-    /// How a message that waits looks to the ledger, which knows it without an id.
-    pub(crate) fn waiting(outgoing: &Outgoing) -> Self {
-        Self {
-            id: PacketId::MIN,
-            stage: Stage::Published,
-            qos: outgoing.qos,
-            retain: outgoing.retain,
-            ids: outgoing.ids.clone(),
-            topic: outgoing.message.topic.clone(),
-            offset: outgoing.message.offset,
-            message: None,
-            source: outgoing.source.clone(),
-            is_sent: false,
-            is_repeated: false,
-            is_recorded: false,
-        }
+    /// A message that an earlier run of the server has sent.
+    #[expect(clippy::too_many_arguments, reason = "each is a field of a record")]
+    pub(crate) fn restored(
+        id: PacketId,
+        stage: Stage,
+        qos: Qos,
+        retain: bool,
+        ids: Box<[u32]>,
+        topic: TopicName,
+        offset: Offset,
+        source: Source,
+    ) -> Self {
+        let (message, recording) = (None, Recording::Done);
+        let is_repeated = true;
+        let (is_due, is_open) = (true, false);
+        Self { id, stage, qos, retain, ids, topic, offset, message, source, recording, is_repeated, is_due, is_open }
     }
 }
 
 impl Outbound {
-    /// What an earlier run left unacknowledged, in the order of sending.
-    pub(crate) fn restore(&mut self, inflight: Vec<Inflight>) {
-        self.last_id = inflight.last().map_or(0, |last| last.id.get());
-        self.inflight = inflight.into();
-    }
-
-    pub(crate) fn push_all(&mut self, outgoing: impl IntoIterator<Item = Outgoing>) {
-        outgoing.into_iter().for_each(|outgoing| self.push(outgoing));
-    }
-
     /// A connection begins, whose client bears so many unacknowledged messages.
     pub(crate) fn connect(&mut self, window: u16) {
         self.window = usize::from(window);
-        self.open = 0;
     }
 
-    /// The window has room for one more.
-    pub(crate) fn has_room(&self) -> bool {
-        self.open < self.window
+    /// What an earlier run left unacknowledged, in the order of sending.
+    pub(crate) fn restore(&mut self, inflight: Vec<Inflight>) {
+        self.last_id = inflight.last().map_or(0, |last| last.id.get());
+        self.due = inflight.len();
+        self.inflight = inflight.into();
+    }
+
+    pub(crate) fn inflight(&self) -> impl Iterator<Item = &Inflight> {
+        self.inflight.iter()
     }
 
     /// How many messages with ids may still be begun.
     pub(crate) fn room(&self) -> usize {
-        let unsent = self.inflight.iter().rev().take_while(|inflight| !inflight.is_sent).count();
-        self.window.saturating_sub(self.open + unsent)
+        let begun = self.inflight.iter().rev().take_while(|inflight| inflight.is_due && !inflight.is_open).count();
+        self.window.saturating_sub(self.open + begun)
     }
 
     /// Nothing waits before a message that comes now.
     pub(crate) fn is_clear(&self) -> bool {
-        self.pending.is_empty() && self.inflight.back().is_none_or(|last| last.is_sent)
+        self.pending.is_empty() && self.due == 0
+    }
+
+    /// Messages of quality 0 wait, so that none may pass them.
+    pub(crate) fn has_pending_once(&self) -> bool {
+        self.pending_once > 0
     }
 
     /// A message of the log may be taken; whoever is refused is behind from now on.
@@ -171,18 +173,21 @@ impl Outbound {
 
     pub(crate) fn push(&mut self, outgoing: Outgoing) {
         self.pending_bytes += outgoing.message.payload.len();
+        self.pending_once += usize::from(outgoing.qos == Qos::AtMostOnce);
         self.pending.push_back(outgoing);
     }
 
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
         let outgoing = self.pending.pop_front()?;
         self.pending_bytes -= outgoing.message.payload.len();
+        self.pending_once -= usize::from(outgoing.qos == Qos::AtMostOnce);
         Some(outgoing)
     }
 
-    /// Gives a message of quality 1 or 2 an id. Not before [`Outbound::has_room`].
-    pub(crate) fn begin(&mut self, outgoing: Outgoing) -> &mut Inflight {
+    /// Gives a message of quality 1 or 2 an id. Not without [`Outbound::room`].
+    pub(crate) fn begin(&mut self, outgoing: Outgoing) {
         let id = self.free_id();
+        self.due += 1;
         self.inflight.push_back(Inflight {
             id,
             stage: Stage::Published,
@@ -193,11 +198,11 @@ impl Outbound {
             offset: outgoing.message.offset,
             message: Some(outgoing.message),
             source: outgoing.source,
-            is_sent: false,
+            recording: Recording::Due,
             is_repeated: false,
-            is_recorded: false,
+            is_due: true,
+            is_open: false,
         });
-        self.inflight.back_mut().expect("it was just pushed")
     }
 
     fn free_id(&mut self) -> PacketId {
@@ -212,35 +217,57 @@ impl Outbound {
         }
     }
 
-    /// The next message in flight that this connection has not sent, if the window has room.
-    pub(crate) fn next_unsent(&mut self) -> Option<&mut Inflight> {
-        if !self.has_room() {
+    /// The next message whose packet is due and may leave: within the window, in order, and, where
+    /// quality 2 `must_be_recorded`, not before the disk knows of it.
+    pub(crate) fn next_due(&mut self, must_be_recorded: bool) -> Option<&mut Inflight> {
+        if self.due == 0 {
             return None;
         }
-        let next = self.inflight.iter_mut().find(|inflight| !inflight.is_sent)?;
-        next.is_sent = true;
-        self.open += 1;
+        let has_room = self.open < self.window;
+        let mut is_publish_held = false;
+        let place = self.inflight.iter().position(|inflight| {
+            let is_exact = inflight.qos == Qos::ExactlyOnce;
+            let is_held = must_be_recorded && is_exact && inflight.recording != Recording::Done;
+            match inflight.stage {
+                _ if !inflight.is_due => false,
+                Stage::Released => !is_held,
+                Stage::Published => {
+                    is_publish_held |= is_held || !has_room;
+                    !is_publish_held
+                }
+            }
+        })?;
+        self.due -= 1;
+        let next = self.inflight.get_mut(place)?;
+        next.is_due = false;
+        if !next.is_open {
+            next.is_open = true;
+            self.open += 1;
+        }
         Some(next)
-    }
-
-    pub(crate) fn has_unsent(&self) -> bool {
-        self.inflight.back().is_some_and(|inflight| !inflight.is_sent)
     }
 
     /// A PUBACK has come.
     pub(crate) fn acknowledged(&mut self, id: PacketId) -> Option<Inflight> {
-        self.remove(|i| i.id == id && i.qos == Qos::AtLeastOnce)
+        self.remove(|i| i.id == id && i.qos == Qos::AtLeastOnce && i.is_open)
     }
 
     /// A PUBREC has come; `is_refused` when it says that the message was not taken.
     pub(crate) fn received(&mut self, id: PacketId, is_refused: bool) -> Received {
-        let found = self.inflight.iter_mut().find(|i| i.id == id && i.qos == Qos::ExactlyOnce);
+        let found = self.inflight.iter_mut().find(|i| i.id == id && i.qos == Qos::ExactlyOnce && i.is_open);
         let Some(inflight) = found else { return Received::Unknown };
         if is_refused && inflight.stage == Stage::Published {
-            return self.remove(|i| i.id == id).map_or(Received::Unknown, Received::Refused);
+            return self.forget(id).map_or(Received::Unknown, Received::Refused);
         }
-        inflight.stage = Stage::Released;
-        inflight.message = None;
+        if inflight.stage == Stage::Published {
+            inflight.stage = Stage::Released;
+            inflight.recording = Recording::Due;
+            inflight.message = None;
+        }
+        if !inflight.is_due {
+            inflight.is_due = true;
+            self.due += 1;
+        }
         Received::Release
     }
 
@@ -257,40 +284,71 @@ impl Outbound {
     fn remove(&mut self, is_it: impl Fn(&Inflight) -> bool) -> Option<Inflight> {
         let place = self.inflight.iter().position(is_it)?;
         let removed = self.inflight.remove(place)?;
-        self.open -= usize::from(removed.is_sent);
+        self.open -= usize::from(removed.is_open);
+        self.due -= usize::from(removed.is_due);
         Some(removed)
     }
 
-    /// From where the log must be read again should everything that no ledger knows be forgotten.
-    pub(crate) fn low_water(&self) -> Offset {
-        let is_of_log = |source: &Source| matches!(source, Source::Log);
-        let inflight = self.inflight.iter().filter(|i| is_of_log(&i.source) && !i.is_recorded).map(|i| i.offset);
-        let pending = self.pending.iter().filter(|o| is_of_log(&o.source)).map(|o| o.message.offset);
-        inflight.chain(pending).map(|offset| offset - 1).chain([self.cursor]).min().unwrap_or(self.cursor)
+    /// Messages in flight that must be read again, now that there is a connection.
+    pub(crate) fn wanted(&self) -> Vec<(PacketId, TopicName, Offset)> {
+        let unread = self.inflight.iter().filter(|i| i.stage == Stage::Published && i.message.is_none());
+        unread.map(|i| (i.id, i.topic.clone(), i.offset)).collect()
     }
 
-    /// The connection is gone. What was taken from the log and not sent is left to the log; what
+    /// A message in flight was read again, or is not there any more: then it is forgotten.
+    pub(crate) fn found(&mut self, id: PacketId, message: Option<Arc<Message>>) -> Option<Inflight> {
+        if message.is_none() {
+            return self.forget(id);
+        }
+        if let Some(inflight) = self.inflight.iter_mut().find(|inflight| inflight.id == id) {
+            inflight.message = message;
+        }
+        None
+    }
+
+    /// What is written down now is on its way to the disk.
+    pub(crate) fn recording_began(&mut self) {
+        for inflight in self.inflight.iter_mut().filter(|i| i.recording == Recording::Due) {
+            inflight.recording = Recording::Underway;
+        }
+    }
+
+    /// What was on its way to the disk is there.
+    pub(crate) fn recorded(&mut self) {
+        for inflight in self.inflight.iter_mut().filter(|i| i.recording == Recording::Underway) {
+            inflight.recording = Recording::Done;
+        }
+    }
+
+    /// Up to where the log need not be read again, if everything in flight is known.
+    pub(crate) fn taken_through(&self) -> Offset {
+        let pending = self.pending.iter().filter(|o| matches!(o.source, Source::Log) && o.qos > Qos::AtMostOnce);
+        pending.map(|outgoing| outgoing.message.offset - 1).chain([self.cursor]).min().unwrap_or(self.cursor)
+    }
+
+    /// The connection is gone. What was taken from the log and not begun is left to the log; what
     /// came from elsewhere stays, or is returned if it belongs to a group.
     pub(crate) fn disconnect(&mut self) -> Vec<(Share, Arc<Message>)> {
+        self.cursor = self.taken_through();
+        self.is_behind = true;
         let mut returned = Vec::new();
-        let mut kept = VecDeque::new();
+        let mut kept = Vec::new();
         while let Some(outgoing) = self.pop() {
             match outgoing.source {
-                Source::Log if outgoing.qos == Qos::AtMostOnce => {}
-                Source::Log => {
-                    self.is_behind = true;
-                    self.cursor = self.cursor.min(outgoing.message.offset - 1);
-                }
+                Source::Log => {}
                 Source::Shared(share) => returned.push((share, outgoing.message)),
-                Source::Retained => kept.push_back(outgoing),
+                Source::Retained if outgoing.qos > Qos::AtMostOnce => kept.push(outgoing),
+                Source::Retained => {}
             }
         }
         kept.into_iter().for_each(|outgoing| self.push(outgoing));
         for inflight in &mut self.inflight {
-            inflight.is_repeated |= inflight.is_sent;
-            inflight.is_sent = false;
+            inflight.is_repeated |= inflight.is_open;
+            inflight.is_open = false;
+            inflight.is_due = true;
             inflight.message = None;
         }
+        self.due = self.inflight.len();
         self.open = 0;
         returned
     }

@@ -3,7 +3,7 @@
 //! A client id belongs to one connection at a time. Whoever comes second waits until the first has
 //! let go of everything, so that nothing is sent or published twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use fanfare_core::Millis;
@@ -14,6 +14,9 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::state::State;
 use crate::will::Will;
+
+/// Connections that may wait for one client id.
+const WAITERS_MAX: usize = 1_024;
 
 /// What a new connection of a client finds.
 #[derive(Debug)]
@@ -28,11 +31,12 @@ pub(crate) enum Found {
 pub(crate) enum Claim {
     /// It has it.
     Now(Found),
-    /// Another connection has it and must be told to let go; this is its id. The channel closes
-    /// without an answer when a third one comes.
+    /// Another connection has it and must be told to let go; this is its id.
     Later(ConnectionId, oneshot::Receiver<Handover>),
     /// The session belongs to somebody else.
     Foreign,
+    /// Too many connections wait for it already.
+    Crowded,
 }
 
 /// What is to be done because a client came, left, or stayed away.
@@ -40,10 +44,10 @@ pub(crate) enum Claim {
 pub(crate) enum Effect {
     /// The will is due.
     Publish(Arc<str>, Box<Will>),
-    /// The will will not be spoken.
-    CancelWill(Arc<str>),
     /// The session is over.
     End(Box<State>),
+    /// So is this one, though it was to last: there are too many.
+    Crowd(Box<State>),
 }
 
 /// A session on its way from one connection to the next. If nobody takes it, it is put away.
@@ -69,6 +73,17 @@ impl Drop for Handover {
         if !is_mine {
             return;
         }
+        if let Some(Entry::Live { waiters, connection, .. }) = inner.clients.get_mut(&self.client_id)
+            && let Some(next) = waiters.pop_front()
+        {
+            *connection = next.connection;
+            drop(inner);
+            let (inner, client_id, now) = (self.inner.clone(), self.client_id.clone(), self.now);
+            let found = if next.is_clean { Found::Nothing } else { found };
+            let _ =
+                next.sender.send(Handover { inner, client_id, connection: next.connection, now, found: Some(found) });
+            return;
+        }
         inner.clients.remove(&self.client_id);
         if let Found::Session(state) = found {
             inner.put_away(state, None, self.now, &mut Vec::new());
@@ -90,7 +105,12 @@ struct Away {
 }
 
 enum Entry {
-    Live { connection: ConnectionId, subject: Option<Arc<str>>, waiter: Option<Waiter> },
+    /// Those who wait have it one after the other.
+    Live {
+        connection: ConnectionId,
+        subject: Option<Arc<str>>,
+        waiters: VecDeque<Waiter>,
+    },
     Away(Away),
 }
 
@@ -128,7 +148,7 @@ impl Registry {
         connection: ConnectionId,
     ) -> (Claim, Vec<Effect>) {
         let mut inner = self.inner.lock();
-        let live = Entry::Live { connection, subject: subject.clone(), waiter: None };
+        let live = Entry::Live { connection, subject: subject.clone(), waiters: VecDeque::new() };
         match inner.clients.get_mut(client_id) {
             None => {
                 inner.clients.insert(client_id.clone(), live);
@@ -136,9 +156,10 @@ impl Registry {
             }
             Some(Entry::Live { subject: owner, .. }) if owner != subject => (Claim::Foreign, Vec::new()),
             Some(Entry::Away(away)) if away.state.subject != *subject => (Claim::Foreign, Vec::new()),
-            Some(Entry::Live { connection: other, waiter, .. }) => {
+            Some(Entry::Live { waiters, .. }) if waiters.len() >= WAITERS_MAX => (Claim::Crowded, Vec::new()),
+            Some(Entry::Live { connection: other, waiters, .. }) => {
                 let (sender, receiver) = oneshot::channel();
-                *waiter = Some(Waiter { connection, is_clean, sender });
+                waiters.push_back(Waiter { connection, is_clean, sender });
                 (Claim::Later(*other, receiver), Vec::new())
             }
             Some(_) => {
@@ -157,17 +178,17 @@ impl Registry {
         let client_id = state.client_id.clone();
         let mut inner = self.inner.lock();
         let mut effects = Vec::new();
-        let waiter = match inner.clients.get_mut(&client_id) {
-            Some(Entry::Live { connection: owner, waiter, .. }) if *owner == connection => waiter.take(),
+        let mut waiters = match inner.clients.get_mut(&client_id) {
+            Some(Entry::Live { connection: owner, waiters, .. }) if *owner == connection => std::mem::take(waiters),
             _ => return effects,
         };
         let lasts = state.expiry_s > 0;
-        if let Some(Waiter { connection, is_clean, sender }) = waiter {
+        if let Some(Waiter { connection, is_clean, sender }) = waiters.pop_front() {
             let subject = state.subject.clone();
             let will_at = will.map(|will| (now + delay_ms(&will), will));
             let away = Away { state, ends_at: Millis::MAX, will: will_at };
             let found = hand_over(away, lasts && !is_clean, now, &mut effects);
-            inner.clients.insert(client_id.clone(), Entry::Live { connection, subject, waiter: None });
+            inner.clients.insert(client_id.clone(), Entry::Live { connection, subject, waiters });
             drop(inner);
             let found = Some(found);
             // Should the other have gone meanwhile, the handover finds its way back by itself.
@@ -177,7 +198,7 @@ impl Registry {
         if !lasts || inner.away >= away_max {
             inner.clients.remove(&client_id);
             effects.extend(will.map(|will| Effect::Publish(client_id, will)));
-            effects.push(Effect::End(state));
+            effects.push(if lasts { Effect::Crowd(state) } else { Effect::End(state) });
             return effects;
         }
         inner.put_away(state, will, now, &mut effects);
@@ -189,10 +210,17 @@ impl Registry {
     /// A connection that waits for a client id ends before it has it.
     pub(crate) fn give_up(&self, client_id: &Arc<str>, connection: ConnectionId) {
         let mut inner = self.inner.lock();
-        if let Some(Entry::Live { waiter, .. }) = inner.clients.get_mut(client_id)
-            && waiter.as_ref().is_some_and(|waiter| waiter.connection == connection)
-        {
-            *waiter = None;
+        if let Some(Entry::Live { waiters, .. }) = inner.clients.get_mut(client_id) {
+            waiters.retain(|waiter| waiter.connection != connection);
+        }
+    }
+
+    /// Whether others wait for the session that this connection has.
+    pub(crate) fn is_wanted_elsewhere(&self, connection: ConnectionId, state: Option<&State>) -> bool {
+        let inner = self.inner.lock();
+        match state.and_then(|state| inner.clients.get(&state.client_id)) {
+            Some(Entry::Live { connection: owner, waiters, .. }) => *owner == connection && !waiters.is_empty(),
+            _ => false,
         }
     }
 
@@ -319,9 +347,7 @@ fn meet(away: Away, is_clean: bool, effects: &mut Vec<Effect>) -> Found {
         effects.push(Effect::End(away.state));
         return Found::Nothing;
     }
-    if away.will.is_some() {
-        effects.push(Effect::CancelWill(client_id));
-    }
+    // Back in time: the will is not spoken.
     Found::Session(away.state)
 }
 

@@ -9,12 +9,15 @@ use std::sync::Arc;
 
 use fanfare_core::{Millis, Principal, TopicName};
 use fanfare_door::{Goodbye, Happening, Reply, Session, Ticket, Turn};
-use fanfare_mqtt_codec::{self as codec, Ack, DecodeError, Disconnect, Level, Packet, ReasonCode};
+use fanfare_mqtt_codec::{self as codec, Ack, DecodeError, Disconnect, Level, Packet, PacketId, ReasonCode};
 use hashbrown::HashMap;
+use tokio::sync::oneshot;
 
 use crate::authenticate::{Arrived, Authorization};
 use crate::groups::Dealt;
 use crate::hub::Hub;
+use crate::iot::errands::Errand;
+use crate::iot::lifecycle::{Ending, Life};
 use crate::registry::Handover;
 use crate::session::connecting::{Admission, Asking};
 use crate::session::publishing::Answer;
@@ -26,7 +29,8 @@ mod connecting;
 mod leaving;
 mod publishing;
 mod sending;
-mod subscribing;
+pub(crate) mod subscribing;
+mod things;
 
 pub(crate) use sending::{SILENT, encode_plain};
 
@@ -34,8 +38,8 @@ pub(crate) use sending::{SILENT, encode_plain};
 const CONNECT_TIMER: u32 = 0;
 /// Something must have been heard.
 const KEEP_ALIVE_TIMER: u32 = 1;
-/// The cursor is written down.
-const CURSOR_TIMER: u32 = 2;
+/// What is in flight is written down.
+const FLIGHT_TIMER: u32 = 2;
 /// An authorizer must be asked again.
 const RENEWAL_TIMER: u32 = 3;
 /// What the client has proved counts no longer.
@@ -49,10 +53,12 @@ const CLAIMED: Ticket = 1;
 const RECALLED: Ticket = 2;
 /// A page of the log was read.
 const PAGE: Ticket = 3;
-/// Messages of quality 2 are in the ledger and may be sent.
+/// Messages of quality 2 are in the ledger and may go on.
 const RECORDED: Ticket = 4;
+/// The session is in the ledger, and its client welcome.
+const WELCOME: Ticket = 5;
 /// An authorizer was asked again.
-const RENEWED: Ticket = 5;
+const RENEWED: Ticket = 6;
 /// Tickets of answers that wait for the disk begin here.
 const ANSWERS: Ticket = 16;
 
@@ -84,6 +90,10 @@ pub(crate) struct MqttSession {
     authorization: Option<Box<Authorization>>,
     asking: Option<Box<Asking>>,
     live: Option<Box<Live>>,
+    /// Why the connection ends, once that is known.
+    ending: Option<Ending>,
+    /// Hears of it when the client id is let go.
+    on_left: Option<oneshot::Sender<()>>,
 }
 
 /// What a connection has once CONNACK was sent.
@@ -97,8 +107,6 @@ struct Live {
     is_tracked: bool,
     /// The largest packet that the client takes.
     packet_max: u32,
-    /// Answers may say why in words.
-    wants_reasons: bool,
     /// Topics by the aliases that the client has given them.
     aliases_in: Vec<Option<TopicName>>,
     aliases_out: HashMap<TopicName, NonZeroU16, foldhash::fast::RandomState>,
@@ -106,12 +114,25 @@ struct Live {
     /// Answers in the order of their questions; the first ones may wait for the disk.
     answers: VecDeque<Answer>,
     next_answer: Ticket,
-    /// Reasons for which nothing is sent now: records, recalls, SUBACKs under way.
+    /// Reasons for which nothing is sent now: recalls and SUBACKs under way.
     waits: usize,
     is_reading: bool,
-    /// The cursor has moved since it was written down.
-    is_cursor_due: bool,
+    /// It goes on with the session of an earlier connection.
+    is_resumed: bool,
+    /// What is in flight has changed since it was written down; and something waits until it is.
+    is_flight_due: bool,
+    needs_commit: bool,
+    is_committing: bool,
+    /// It will be written down when the timer says so.
+    is_timer_set: bool,
     holds_input: bool,
+    connected_at: Millis,
+    /// Seconds; 0 is for ever.
+    keep_alive: u16,
+    /// What events about it say; absent where there are none.
+    life: Option<Box<Life>>,
+    /// Who waits for acknowledgements of direct messages.
+    receipts: Vec<(PacketId, oneshot::Sender<()>)>,
 }
 
 impl Session for MqttSession {
@@ -130,7 +151,10 @@ impl Session for MqttSession {
             Happening::Delivery { subscriptions, message, is_retained } => {
                 self.on_delivery(subscriptions, message, is_retained, turn);
             }
-            Happening::Clear => self.pump(turn),
+            Happening::Clear => {
+                self.write_down(turn);
+                self.pump(turn);
+            }
             Happening::Told(what) => self.on_told(what, turn),
             Happening::Unsubscribed { subscription } => self.on_revoked(subscription, turn),
             Happening::Goodbye(goodbye) => self.on_goodbye(goodbye, turn),
@@ -144,7 +168,8 @@ impl Session for MqttSession {
 impl MqttSession {
     pub(crate) fn new(hub: Arc<Hub>, arrived: Option<Box<Arrived>>, turn: &Turn<'_>) -> Self {
         let (phase, level, heard_at) = (Phase::Connecting, Level::V4, turn.now());
-        Self { hub, phase, level, silence_ms: 0, heard_at, arrived, authorization: None, asking: None, live: None }
+        let (asking, authorization, live, ending, on_left) = (None, None, None, None, None);
+        Self { hub, phase, level, silence_ms: 0, heard_at, arrived, authorization, asking, live, ending, on_left }
     }
 
     /// Deals with the packets in `bytes`; says how many bytes are done with.
@@ -214,7 +239,7 @@ impl MqttSession {
                 turn.close(Goodbye::HandshakeTimeout);
             }
             (KEEP_ALIVE_TIMER, Phase::Connected) => self.check_silence(turn),
-            (CURSOR_TIMER, Phase::Connected) => self.record_cursor(),
+            (FLIGHT_TIMER, Phase::Connected) => self.on_flight_timer(turn),
             (RENEWAL_TIMER, Phase::Connected) => self.renew(turn),
             (TERM_TIMER, Phase::Connected) => self.end_term(turn),
             _ => {}
@@ -232,6 +257,7 @@ impl MqttSession {
                 Err(_) => self.turn_away(ReasonCode::ServerUnavailable, "internal", turn),
             },
             (ADMITTED | CLAIMED, Phase::Waiting, _) => self.turn_away(ReasonCode::ServerUnavailable, "internal", turn),
+            (WELCOME, Phase::Waiting, Reply::Committed(result)) => self.on_kept(result, turn),
             (RECALLED, Phase::Connected, Reply::Value(value)) => self.on_recalled(value, turn),
             (PAGE, Phase::Connected, Reply::Value(value)) => self.on_page(value, turn),
             (RENEWED, Phase::Connected, reply) => self.on_renewed(reply, turn),
@@ -253,12 +279,20 @@ impl MqttSession {
             Ok(dealt) => return self.on_dealt(*dealt, turn),
             Err(what) => what,
         };
+        let what = match what.downcast::<Errand>() {
+            Ok(errand) => return self.on_errand(*errand, turn),
+            Err(what) => what,
+        };
         if what.is::<leaving::LetGo>() {
             self.fail(ReasonCode::SessionTakenOver, "the client has connected again", turn);
         }
     }
 
     fn check_silence(&mut self, turn: &mut Turn<'_>) {
+        if self.live.as_ref().is_some_and(|live| live.holds_input) {
+            // It may have spoken: it is not listened to, because the disk is slow.
+            self.heard_at = turn.now();
+        }
         let silent_ms = turn.now().saturating_sub(self.heard_at);
         if silent_ms >= self.silence_ms {
             self.fail(ReasonCode::KeepAliveTimeout, "nothing was heard in one and a half keep alives", turn);
@@ -281,6 +315,7 @@ impl MqttSession {
             self.phase = Phase::Ended;
             return turn.close(session_end(1002, "malformed CONNECT"));
         }
+        self.ending.get_or_insert(Ending::ClientError);
         self.say_disconnect(error.reason(), turn);
         self.phase = Phase::Ended;
         turn.close(session_end(
@@ -292,6 +327,7 @@ impl MqttSession {
     /// Ends the connection for a reason that MQTT 5 can say.
     fn fail(&mut self, reason: ReasonCode, why: &'static str, turn: &mut Turn<'_>) {
         tracing::info!(connection = ?turn.connection(), peer = %turn.peer(), %reason, why, "an MQTT connection is ended");
+        self.ending.get_or_insert(Ending::of_reason(reason));
         self.say_disconnect(reason, turn);
         self.phase = Phase::Ended;
         turn.close(session_end(1008, why));

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use fanfare_identity::Secret;
+use fanfare_mqtt::MqttOptions;
 
-use super::schema::Kind::{Count, Sections, Switch, Text, Texts};
+use super::schema::Kind::{Count, Sections, Switch, Tables, Text, Texts};
 use super::schema::{Form, Shown, sections};
 
 sections! {
@@ -49,6 +50,19 @@ sections! {
         policies: Vec<IotPolicy> = Vec::new() => Sections(IotPolicy::keys);
         /// Functions that decide about MQTT clients. Default: none.
         authorizers: Vec<IotAuthorizer> = Vec::new() => Sections(IotAuthorizer::keys);
+        /// Whether clients that come, go and subscribe are told of below `$aws/events`. Default: true with
+        /// `mqtt.profile = "aws-iot"`, otherwise false.
+        lifecycle_events: Option<bool> = None => Switch;
+        /// Device shadows, in all; deleted ones count, because their versions are kept. Default: 100,000.
+        shadows: usize = MqttOptions::default().shadows_max => Count(0, 1_000_000_000);
+        /// Topic rules, as tables `[[iot.rules]]` with `name`, `sql`, `actions` and `error_action`.
+        /// Default: none.
+        rules: Vec<toml::Table> = Vec::new() => Tables;
+        /// Hosts of this machine or its network that `http` actions may post to, as "name" or
+        /// "name:port"; others must be of the public internet. Default: none.
+        http_allow: Vec<String> = Vec::new() => Texts(Form::Plain);
+        /// Messages sent to single clients over HTTP that wait for acknowledgements, in all. Default: 256.
+        direct_messages: usize = MqttOptions::default().direct_messages_max => Count(1, 100_000);
     }
 
     /// One policy, in the language of AWS IoT.
@@ -96,16 +110,6 @@ sections! {
         allow: Vec<String> = Vec::new() => Texts(Form::Rule);
         /// Rules that win over every allow. Default: none.
         deny: Vec<String> = Vec::new() => Texts(Form::Rule);
-    }
-
-    /// User code, by name: a web server to which events are posted.
-    FunctionTarget {
-        /// Where events are posted to. Required.
-        url: Option<String> = None => Text(Form::Url);
-        /// How long a call may take where nothing else is said, in milliseconds. Default: 10,000.
-        timeout_ms: u64 = 10_000 => Count(1, 900_000);
-        /// Calls at once. Default: 100.
-        concurrency: usize = 100 => Count(1, 10_000);
     }
 }
 

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fanfare_aws::authorizer::{TokenKey, is_authorizer_name};
 use fanfare_aws::credentials::{Credential, Secret as AwsSecret};
 use fanfare_core::Grant;
-use fanfare_functions::{Functions, HttpCaller, Reach, Webhook, WebhookOptions};
+use fanfare_functions::Functions;
 use fanfare_iam::{Access, Attached, Permissions, Policies, Realm};
 use fanfare_identity::{PasswordHash, Passwords};
 use fanfare_mqtt::{Authority, Authorizer, Authorizers, CertificateMatch, CertificateRule, Users};
 use serde::Deserialize;
 
-use super::access::{AwsCredential, FunctionTarget, IotAuthorizer, MqttCertificate};
+use super::access::{AwsCredential, IotAuthorizer, MqttCertificate};
 use super::keys::Config;
 
 /// The space whose topics the policies mean.
@@ -99,18 +98,6 @@ impl Config {
         let users = self.users(access.policies())?;
         let users = users.and_then(|users| Users::new(passwords.clone(), users));
         Ok(Authority { access: Arc::new(access), users, certificates, authorizers, functions: functions.clone() })
-    }
-
-    /// The functions of `[functions.NAME]`. Must run on tokio.
-    ///
-    /// # Errors
-    /// [`AccessMistake`] names the key.
-    pub fn functions(&self) -> Result<Functions, AccessMistake> {
-        let functions = Functions::new();
-        for (name, target) in &self.functions {
-            functions.insert(name, Arc::new(target.webhook(name)?));
-        }
-        Ok(functions)
     }
 
     fn users(&self, policies: &Policies) -> Result<Option<UsersByName>, AccessMistake> {
@@ -213,18 +200,6 @@ impl IotAuthorizer {
             token_key: self.token_key.clone(),
             token_keys,
         })
-    }
-}
-
-impl FunctionTarget {
-    fn webhook(&self, name: &str) -> Result<Webhook, AccessMistake> {
-        let key = format!("functions.{name}");
-        let url = self.url.as_ref().ok_or_else(|| mistake(&key, "`url` is missing"))?;
-        let url = url.parse().map_err(|error| mistake(&key, format!("`url` is not usable: {error}")))?;
-        let options =
-            WebhookOptions { url, timeout: Duration::from_millis(self.timeout_ms), concurrency: self.concurrency };
-        let caller = HttpCaller::new(Reach::Anywhere, None).map_err(|error| mistake(&key, error))?;
-        Ok(Webhook::new(caller, options))
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn contradictions(
     }
     repeated_ids(config, &mut findings);
     admin_keys(config, &mut findings);
+    services(config, &mut findings);
     if config.app.is_some() {
         findings.push("app", Problem::AppUnsupported);
     }
@@ -115,6 +116,26 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
                 "a frame must hold a message: it is above `limits.frame_bytes`",
             );
         }
+    }
+}
+
+/// Rules, functions and what else is read by other rooms.
+fn services(config: &Config, findings: &mut Findings<'_>) {
+    for (index, problem) in config.iot.mistakes() {
+        findings.conflict(&index.map_or("iot.rules".to_owned(), |index| format!("iot.rules[{index}]")), problem);
+    }
+    for (key, problem) in config.events.mistakes(&config.aws) {
+        findings.conflict(&key, problem);
+    }
+    for (name, function) in &config.functions {
+        let path = format!("functions.{name}");
+        let was_refused = ["url", "endpoint"].iter().any(|key| findings.was_refused(&format!("{path}.{key}")));
+        if let Some(problem) = function.mistake(name).filter(|_| !was_refused) {
+            findings.conflict(&path, problem);
+        }
+    }
+    if config.aws.account.len() != 12 || !config.aws.account.bytes().all(|byte| byte.is_ascii_digit()) {
+        findings.conflict("aws.account", "an account has twelve digits");
     }
 }
 

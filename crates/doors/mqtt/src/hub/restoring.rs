@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use fanfare_core::{Filter, Position, TopicName};
+use fanfare_core::{Position, TopicName};
 use fanfare_mqtt_codec::Qos;
 
 use super::Hub;
 use crate::ledger::{Restored, RestoredMessage, RestoredSession};
 use crate::outbound::{Inflight, Outgoing, Source};
+use crate::state::State;
+use crate::sys::Counted;
+use crate::will::Will;
 
 pub(super) fn take_back(hub: &Arc<Hub>, restored: Restored) {
     let Restored { sessions, groups } = restored;
@@ -29,7 +32,7 @@ fn rebuild(
     hub: &Arc<Hub>,
     session: RestoredSession,
     place: &dyn Fn(&str, &str) -> Option<Position>,
-) -> (crate::state::State, Option<crate::will::Will>) {
+) -> (State, Option<Will>) {
     let RestoredSession { mut state, epoch, shares, inflight, waiting, will, .. } = session;
     let head = hub.head();
     if epoch != head.epoch {
@@ -39,59 +42,51 @@ fn rebuild(
     for (number, name) in shares {
         let filter = state.subscriptions[number].filter.clone();
         let since = place(&name, filter.as_str());
-        let share = hub.groups.open(hub, &name, &filter, since);
-        share.join(&state.client_id, None, state.is_durable());
+        let is_durable = state.is_durable();
+        let share = hub.groups.join(hub, (&name, &filter), since, &state.client_id, None, is_durable);
         state.subscriptions[number].share = Some(share);
     }
     for subscription in &mut state.subscriptions {
+        subscription.counted = Some(Counted::new(&hub.subscriptions));
         if state.expiry_s > 0 && subscription.qos > Qos::AtMostOnce {
             subscription.is_held = hub.gateway().core.hold(hub.space(), &subscription.filter).is_ok();
         }
     }
     let mut entries = Vec::new();
     for message in inflight {
-        let Some(source) = source(hub, &message, place) else { continue };
+        let source = source(&state, &message);
         if let Source::Shared(share) = &source {
             share.claim(&state.client_id, message.row.offset);
         }
         entries.extend(rebuild_inflight(message, source));
     }
     state.outbound.restore(entries);
-    for (number, message) in waiting.into_iter().enumerate() {
+    for message in &waiting {
         // Read again at once: there are few of them, and the log is not busy yet.
-        hub.ledger().forget_waiting(&state.client_id, number as u16);
-        state.outbound.push_all(rebuild_waiting(hub, &message));
+        if let Some(outgoing) = rebuild_waiting(hub, message) {
+            state.outbound.push(outgoing);
+        }
     }
     (state, will)
 }
 
-fn source(hub: &Arc<Hub>, message: &RestoredMessage, place: &dyn Fn(&str, &str) -> Option<Position>) -> Option<Source> {
-    match &message.row.share {
-        Some((name, filter)) => {
-            let since = place(name, filter);
-            Some(Source::Shared(hub.groups.open(hub, name, &Filter::new(filter).ok()?, since)))
-        }
-        None if message.row.is_retained => Some(Source::Retained),
-        None => Some(Source::Log),
+/// A message of a group that the session has left is nobody's but its own.
+fn source(state: &State, message: &RestoredMessage) -> Source {
+    let of_group = message.row.share.as_ref().and_then(|(name, filter)| {
+        let shares = state.subscriptions.iter().filter_map(|subscription| subscription.share.as_ref());
+        shares.into_iter().find(|share| share.name == *name && *share.filter.as_str() == **filter)
+    });
+    match of_group {
+        Some(share) => Source::Shared(share.clone()),
+        None if message.row.is_retained => Source::Retained,
+        None => Source::Log,
     }
 }
 
 fn rebuild_inflight(message: RestoredMessage, source: Source) -> Option<Inflight> {
     let RestoredMessage { id, stage, row } = message;
-    Some(Inflight {
-        id: id?,
-        stage,
-        qos: Qos::from_u8(row.qos)?,
-        retain: row.retain,
-        ids: row.ids,
-        topic: TopicName::new(&row.topic).ok()?,
-        offset: row.offset,
-        message: None,
-        source,
-        is_sent: false,
-        is_repeated: true,
-        is_recorded: true,
-    })
+    let (qos, topic) = (Qos::from_u8(row.qos)?, TopicName::new(&row.topic).ok()?);
+    Some(Inflight::restored(id?, stage, qos, row.retain, row.ids, topic, row.offset, source))
 }
 
 fn rebuild_waiting(hub: &Hub, message: &RestoredMessage) -> Option<Outgoing> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fanfare_core::{LogError, Millis, Position};
 use fanfare_mqtt_codec::{PacketId, check_filter};
 
-use super::{CursorRow, InflightRow, MainRow, SourceRow, filter, qos, will};
+use super::{CursorRow, FlightRow, MainRow, MessageRow, SourceRow, filter, qos, will};
 use crate::outbound::Stage;
 use crate::state::{State, Subscription};
 use crate::will::Will;
@@ -43,7 +43,6 @@ pub(crate) struct RestoredMessage {
 
 /// What is known of it.
 pub(crate) struct RestoredRow {
-    order: u64,
     pub(crate) qos: u8,
     pub(crate) retain: bool,
     pub(crate) ids: Box<[u32]>,
@@ -95,9 +94,7 @@ fn group(key: &[u8], value: &[u8]) -> Option<(String, String, Position)> {
 struct Gathering {
     client_id: String,
     main: Option<MainRow>,
-    cursor: Option<CursorRow>,
-    inflight: Vec<RestoredMessage>,
-    waiting: Vec<RestoredMessage>,
+    flight: Option<FlightRow>,
     received: Vec<PacketId>,
 }
 
@@ -106,9 +103,7 @@ impl Gathering {
         let number = || Some(u16::from_be_bytes(rest.try_into().ok()?));
         match kind {
             b'm' => self.main = Some(serde_json::from_slice(value).ok()?),
-            b'c' => self.cursor = Some(serde_json::from_slice(value).ok()?),
-            b'i' => self.inflight.push(message(Some(PacketId::new(number()?)?), value)?),
-            b'q' => self.waiting.push(message(None, value)?),
+            b'f' => self.flight = Some(serde_json::from_slice(value).ok()?),
             b'r' => self.received.push(PacketId::new(number()?)?),
             _ => return None,
         }
@@ -117,10 +112,11 @@ impl Gathering {
 
     /// `None` for leftovers of a session that is over.
     fn finish(self) -> Option<RestoredSession> {
-        let Self { client_id, main, cursor, mut inflight, mut waiting, received } = self;
+        let Self { client_id, main, flight, received } = self;
         let main = main?;
-        inflight.sort_by_key(|message| message.row.order);
-        waiting.sort_by_key(|message| message.row.order);
+        let FlightRow { cursor, messages } =
+            flight.unwrap_or(FlightRow { cursor: CursorRow { epoch: 0, offset: 0 }, messages: Vec::new() });
+        let (inflight, waiting) = messages.into_iter().map(message).partition(|message| message.id.is_some());
         let subject = main.subject.map(Arc::from);
         let mut state = State::new(client_id.into(), subject.clone(), main.expiry_s);
         let mut shares = Vec::new();
@@ -138,10 +134,10 @@ impl Gathering {
                 since: row.since,
                 number: None,
                 is_held: false,
+                counted: None,
                 text: row.text,
             });
         }
-        let cursor = cursor.unwrap_or(CursorRow { epoch: 0, offset: 0 });
         state.outbound.cursor = cursor.offset;
         state.received.extend(received);
         state.is_recorded = true;
@@ -150,14 +146,14 @@ impl Gathering {
     }
 }
 
-fn message(id: Option<PacketId>, value: &[u8]) -> Option<RestoredMessage> {
-    let row: InflightRow = serde_json::from_slice(value).ok()?;
+fn message(row: MessageRow) -> RestoredMessage {
     let stage = if row.is_released { Stage::Released } else { Stage::Published };
     let is_retained = matches!(row.source, SourceRow::Retained);
     let share = match row.source {
         SourceRow::Shared { name, filter } => Some((name, filter)),
         SourceRow::Log | SourceRow::Retained => None,
     };
-    let InflightRow { order, qos, retain, ids, topic, offset, .. } = row;
-    Some(RestoredMessage { id, stage, row: RestoredRow { order, qos, retain, ids, topic, offset, share, is_retained } })
+    let MessageRow { id, qos, retain, ids, topic, offset, .. } = row;
+    let row = RestoredRow { qos, retain, ids, topic, offset, share, is_retained };
+    RestoredMessage { id: PacketId::new(id), stage, row }
 }

@@ -7,6 +7,7 @@ use fanfare_mqtt_codec::ReasonCode;
 use super::connecting::Admission;
 use super::{MqttSession, RENEWAL_TIMER, RENEWED, TERM_TIMER};
 use crate::authenticate::renew;
+use crate::iot::lifecycle::Ending;
 
 impl MqttSession {
     /// The client is in: from now on the clock runs.
@@ -22,6 +23,8 @@ impl MqttSession {
 
     pub(super) fn end_term(&mut self, turn: &mut Turn<'_>) {
         if let Some(term) = self.authorization.as_ref().and_then(|authorization| authorization.term) {
+            let is_of_socket = term.why == Ending::SocketTimeOver.name();
+            self.ending.get_or_insert(if is_of_socket { Ending::SocketTimeOver } else { Ending::TimeOver });
             self.fail(ReasonCode::MaximumConnectTime, term.why, turn);
         }
     }

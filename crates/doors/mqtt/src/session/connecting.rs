@@ -4,16 +4,18 @@ use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
-use fanfare_core::{Action, Principal};
+use fanfare_core::{Action, Done, LogError, Principal};
 use fanfare_door::Turn;
 use fanfare_mqtt_codec::{Connack, ConnackProperties, Connect, Frame, Level, ReasonCode, decode_connect};
 use fanfare_policy::{ConnectRequest, ConnectionPolicy, Decision};
 use hashbrown::HashMap;
 
 use super::leaving::LetGo;
-use super::{ADMITTED, ANSWERS, CLAIMED, KEEP_ALIVE_TIMER, Live, MqttSession, Phase, RECALLED, session_end};
+use super::sending::Recalled;
+use super::{ADMITTED, ANSWERS, CLAIMED, KEEP_ALIVE_TIMER, Live, MqttSession, Phase, RECALLED, WELCOME, session_end};
 use crate::authenticate::{self, Admitted, Credentials, Denied};
-use crate::outbound::Stage;
+use crate::iot::lifecycle;
+use crate::profile;
 use crate::registry::{Claim, Found, Handover};
 use crate::session::subscribing::is_reserved;
 use crate::state::State;
@@ -30,12 +32,12 @@ pub(crate) struct Asking {
     /// As asked for, and as granted.
     session_expiry: Option<u32>,
     expiry_s: u32,
+    wished_keep_alive: u16,
     keep_alive: u16,
     will: Option<Box<Will>>,
     window: u16,
     packet_max: u32,
     alias_max: u16,
-    wants_reasons: bool,
     wants_response_information: bool,
     principal: Option<Arc<Principal>>,
 }
@@ -109,18 +111,22 @@ impl MqttSession {
             (0, max) => max,
             (asked, max) => asked.min(max),
         };
+        let keep_alive = if options.is_aws() { keep_alive.max(profile::KEEP_ALIVE_MIN_S) } else { keep_alive };
+        if options.is_aws() && connect.will.is_some_and(|will| will.qos > profile::MAXIMUM_QOS) {
+            return Err((ReasonCode::QosNotSupported, "will_qos"));
+        }
         Ok(Asking {
             client_id: if id.is_empty() { assigned_id(turn) } else { id.into() },
             is_assigned: id.is_empty(),
             clean_start: connect.clean_start,
             session_expiry,
             expiry_s: session_expiry.unwrap_or(0).min(options.session_expiry_max_s),
+            wished_keep_alive: connect.keep_alive,
             keep_alive,
             will: will(connect)?,
             window: wishes.receive_maximum.map_or(u16::MAX, NonZeroU16::get).min(options.inflight_messages),
             packet_max: wishes.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get),
             alias_max: wishes.topic_alias_maximum.unwrap_or(0),
-            wants_reasons: wishes.request_problem_information.unwrap_or(true),
             wants_response_information: wishes.request_response_information.unwrap_or(false),
             principal: None,
         })
@@ -155,6 +161,7 @@ impl MqttSession {
         self.hub.carry_out(effects);
         match claim {
             Claim::Now(found) => self.establish(found, turn),
+            Claim::Crowded => self.turn_away(ReasonCode::ServerBusy, "takeovers", turn),
             Claim::Foreign => self.turn_away(ReasonCode::ClientIdentifierNotValid, "client_id_of_another", turn),
             Claim::Later(other, receiver) => {
                 self.hub.gateway().tell(other, Box::new(LetGo));
@@ -168,7 +175,7 @@ impl MqttSession {
     pub(super) fn on_handover(&mut self, handover: Option<Handover>, turn: &mut Turn<'_>) {
         match handover {
             Some(handover) => self.establish(handover.take(), turn),
-            // A third connection of the client was faster than this one.
+            // Whoever had the session is gone without a trace.
             None => self.turn_away(ReasonCode::ServerBusy, "taken_over", turn),
         }
     }
@@ -188,23 +195,55 @@ impl MqttSession {
         };
         state.expiry_s = asking.expiry_s;
         state.outbound.connect(asking.window);
+        state.left = None;
         state.is_recorded |= state.is_durable() || asking.will.is_some();
-        if state.is_recorded {
-            self.hub.ledger().put_main(&state, asking.will.as_deref(), None, None);
+        let (is_recorded, is_durable) = (state.is_recorded, state.is_durable());
+        self.live = Some(Box::new(live(&asking, state, principal, is_resumed)));
+        let done = is_durable.then(|| turn.on_commit(WELCOME));
+        let is_kept = !is_recorded || self.record_session(done);
+        self.asking = Some(asking);
+        match (is_durable, is_kept) {
+            // A session that is promised must outlast a crash.
+            (true, true) => {}
+            (true, false) => self.turn_away(ReasonCode::ServerUnavailable, "storage_unavailable", turn),
+            (false, _) => self.welcome(turn),
         }
+    }
+
+    pub(super) fn on_kept(&mut self, result: Result<(), LogError>, turn: &mut Turn<'_>) {
+        match result {
+            Ok(()) => self.welcome(turn),
+            Err(_) => self.turn_away(ReasonCode::ServerUnavailable, "storage_unavailable", turn),
+        }
+    }
+
+    fn welcome(&mut self, turn: &mut Turn<'_>) {
+        let Some(asking) = self.asking.take() else { return };
         self.phase = Phase::Connected;
         self.heard_at = turn.now();
         self.silence_ms = u64::from(asking.keep_alive) * 1_500;
         if self.silence_ms > 0 {
             turn.set_timer(KEEP_ALIVE_TIMER, self.silence_ms);
         }
+        let is_resumed = self.live.as_ref().is_some_and(|live| live.is_resumed);
         self.say_welcome(&asking, is_resumed, turn);
-        self.live = Some(Box::new(live(*asking, state, principal, is_resumed)));
+        if let Some(live) = &mut self.live {
+            live.connected_at = turn.now();
+            live.life = lifecycle::connected(&self.hub, &live.state.client_id, &live.principal, turn.peer().ip());
+        }
         self.watch_authorization(turn);
+        if self.hub.registry.is_wanted_elsewhere(turn.connection(), self.live.as_ref().map(|live| &live.state)) {
+            return self.fail(ReasonCode::SessionTakenOver, "the client has connected again", turn);
+        }
         if is_resumed {
             self.resume(turn);
         }
         turn.read_again();
+    }
+
+    fn record_session(&self, done: Option<Done>) -> bool {
+        let Some(live) = &self.live else { return false };
+        self.hub.ledger().put_main(&live.state, live.will.as_deref(), None, done)
     }
 
     fn say_welcome(&self, asking: &Asking, session_present: bool, turn: &mut Turn<'_>) {
@@ -217,7 +256,9 @@ impl MqttSession {
             topic_alias_maximum: Some(options.topic_alias_maximum),
             maximum_packet_size: u32::try_from(options.packet_bytes).ok().and_then(NonZeroU32::new),
             assigned_client_id: asking.is_assigned.then_some(&*asking.client_id),
-            server_keep_alive: (options.max_keepalive_s > 0).then_some(asking.keep_alive),
+            server_keep_alive: (asking.keep_alive != asking.wished_keep_alive).then_some(asking.keep_alive),
+            maximum_qos: options.is_aws().then_some(profile::MAXIMUM_QOS),
+            subscription_ids_available: options.is_aws().then_some(false),
             response_information: asking.wants_response_information.then_some(&*response_information),
             ..ConnackProperties::default()
         };
@@ -233,14 +274,18 @@ impl MqttSession {
         self.subscribe_again(turn);
         let Some(live) = &mut self.live else { return };
         live.state.outbound.is_behind = true;
-        let wanted = live.state.outbound.inflight.iter().filter(|i| i.stage == Stage::Published);
-        let wanted: Vec<_> = wanted.map(|i| (i.topic.clone(), i.offset)).collect();
+        let wanted = live.state.outbound.wanted();
         if wanted.is_empty() {
             return self.pump(turn);
         }
         live.waits += 1;
         let hub = self.hub.clone();
-        if turn.ask(RECALLED, async move { hub.recall(wanted).await }).is_err() {
+        let recalling = async move {
+            let places = wanted.iter().map(|(_, topic, offset)| (topic.clone(), *offset)).collect();
+            let found = hub.recall(places).await?;
+            Some(wanted.into_iter().map(|(id, ..)| id).zip(found).collect::<Recalled>())
+        };
+        if turn.ask::<Option<Recalled>>(RECALLED, recalling).is_err() {
             self.fail(ReasonCode::ServerBusy, "too much is under way", turn);
         }
     }
@@ -249,12 +294,21 @@ impl MqttSession {
     pub(super) fn turn_away(&mut self, reason: ReasonCode, why: &'static str, turn: &mut Turn<'_>) {
         turn.count_refusal(why);
         let packet_max = self.asking.as_ref().map_or(u32::MAX, |asking| asking.packet_max);
+        if let Some(asking) = &self.asking
+            && matches!(reason, ReasonCode::NotAuthorized | ReasonCode::BadUserNameOrPassword)
+        {
+            lifecycle::connect_failed(&self.hub, &asking.client_id, asking.principal.as_deref(), turn.peer().ip());
+        }
         if self.level.is_v5() || reason.to_v3_connack().is_some() {
             turn.send(|out| {
                 let _ = Connack::new(false, reason).encode(self.level, packet_max, out);
             });
         }
         self.stop_asking(turn);
+        if let Some(live) = &mut self.live {
+            // Whoever was not welcome has no will.
+            live.will = None;
+        }
         self.phase = Phase::Ended;
         turn.close(session_end(1008, why));
     }
@@ -267,17 +321,16 @@ impl MqttSession {
     }
 }
 
-fn live(asking: Asking, state: State, principal: Arc<Principal>, is_resumed: bool) -> Live {
+fn live(asking: &Asking, state: State, principal: Arc<Principal>, is_resumed: bool) -> Live {
     let needs_own_packets = asking.alias_max > 0 || asking.packet_max < u32::MAX;
     let checks_receiving = principal.grant.speaks_of(Action::Receive);
     Live {
         is_tracked: state.is_durable() || is_resumed || needs_own_packets || checks_receiving,
         state,
-        will: asking.will,
+        will: asking.will.clone(),
         checks_receiving,
         principal,
         packet_max: asking.packet_max,
-        wants_reasons: asking.wants_reasons,
         aliases_in: Vec::new(),
         aliases_out: HashMap::default(),
         alias_max_out: asking.alias_max,
@@ -285,8 +338,16 @@ fn live(asking: Asking, state: State, principal: Arc<Principal>, is_resumed: boo
         next_answer: ANSWERS,
         waits: 0,
         is_reading: false,
-        is_cursor_due: false,
+        is_resumed,
+        is_flight_due: false,
+        needs_commit: false,
+        is_committing: false,
+        is_timer_set: false,
         holds_input: false,
+        connected_at: 0,
+        keep_alive: asking.keep_alive,
+        life: None,
+        receipts: Vec::new(),
     }
 }
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_core::{LogError, Publication, Refusal, TopicName};
+use fanfare_core::{Action, LogError, Publication, Refusal, TopicName};
 use fanfare_door::{Ticket, Turn};
+use fanfare_iot::rules::basic_ingest;
+use fanfare_iot::shadow::ShadowTopic;
 use fanfare_mqtt_codec::{
     Ack, AckKind, Diagnostics, PacketId, Publish, Qos, ReasonCode, ReasonCodes, Suback, Unsuback,
 };
@@ -12,6 +14,7 @@ use fanfare_mqtt_codec::{
 use super::subscribing::is_reserved;
 use super::{Live, MqttSession, Phase};
 use crate::ledger::Ledger;
+use crate::profile;
 use crate::translate;
 
 /// Answers that may wait for the disk before the client is read no further.
@@ -36,6 +39,14 @@ impl MqttSession {
             Ok(topic) => topic,
             Err((reason, why)) => return self.fail(reason, why, turn),
         };
+        if self.hub.options.is_aws() {
+            if publish.qos > profile::MAXIMUM_QOS {
+                return self.fail(ReasonCode::QosNotSupported, "the profile aws-iot has no quality 2", turn);
+            }
+            if !profile::takes_topic(&topic) {
+                return self.fail(ReasonCode::TopicNameInvalid, "the profile aws-iot takes no such topic", turn);
+            }
+        }
         let Some(live) = &mut self.live else { return };
         let id = publish.packet_id.filter(|_| publish.qos > Qos::AtMostOnce);
         let Some(id) = id else { return self.publish_unanswered(topic, publish, turn) };
@@ -43,7 +54,8 @@ impl MqttSession {
         if kind == AckKind::Pubrec && live.state.received.contains(&id) {
             return self.answer_now(What::Ack(kind, id, ReasonCode::Success), turn);
         }
-        let open = live.answers.len() + live.state.received.len();
+        let is_puback = |answer: &&Answer| matches!(answer.what, What::Ack(AckKind::Puback, ..));
+        let open = live.answers.iter().filter(is_puback).count() + live.state.received.len();
         if self.level.is_v5() && open >= usize::from(self.hub.options.receive_maximum) {
             return self.fail(ReasonCode::ReceiveMaximumExceeded, "more messages under way than allowed", turn);
         }
@@ -88,6 +100,12 @@ impl MqttSession {
         ticket: Option<Ticket>,
         turn: &mut Turn<'_>,
     ) -> Result<(ReasonCode, bool), Refusal> {
+        if let Some(request) = ShadowTopic::parse(&publication.topic) {
+            return self.ask_shadow(request, publication, ticket, turn);
+        }
+        if basic_ingest(&publication.topic).is_some() {
+            return self.ingest(publication, ticket, turn);
+        }
         if is_reserved(&publication.topic) {
             return Err(Refusal::InvalidTopic {
                 reason: "topics that begin with $SYS, $aws or $share are the server's own",
@@ -96,6 +114,24 @@ impl MqttSession {
         let published = turn.publish(publication, ticket)?;
         let reason = if published.has_receivers { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         Ok((reason, published.awaits_commit))
+    }
+
+    /// A message for one rule alone: no subscriber sees it, and no history keeps it.
+    fn ingest(
+        &self,
+        publication: Publication,
+        ticket: Option<Ticket>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(ReasonCode, bool), Refusal> {
+        let principal = turn.principal();
+        principal.grant.require(Action::Publish, &publication.space, &publication.topic)?;
+        let Some(rules) = self.hub.rules.get() else {
+            self.hub.count_limit("rule_unknown");
+            return Ok((ReasonCode::Success, false));
+        };
+        let done = ticket.map(|ticket| turn.on_commit(ticket));
+        let is_taken = rules.ingest(publication, principal.subject.clone(), done)?;
+        Ok((ReasonCode::Success, is_taken))
     }
 
     /// What the client is told of a refusal; `None` when the connection ends because of it.

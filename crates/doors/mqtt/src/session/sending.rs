@@ -4,11 +4,11 @@ use std::any::Any;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use fanfare_core::{HistoryPage, LogError, Message, Position, Refusal};
+use fanfare_core::{HistoryPage, LogError, Message, Refusal};
 use fanfare_door::{Outgoing as Shared, Shape, Turn};
 use fanfare_mqtt_codec::{Ack, AckKind, EncodeError, Level, PacketId, Publish, Qos, ReasonCode, SubscriptionIds};
 
-use super::{CURSOR_TIMER, Live, MqttSession, PAGE, Phase, RECORDED};
+use super::{FLIGHT_TIMER, Live, MqttSession, PAGE, Phase, RECORDED};
 use crate::groups::Dealt;
 use crate::outbound::{Inflight, Outgoing, Received, Source, Stage};
 use crate::translate;
@@ -27,8 +27,11 @@ const STEP_MESSAGES: usize = 64;
 /// Messages and bytes that are read from the log at once.
 const PAGE_MESSAGES: usize = 64;
 const PAGE_BYTES: usize = 64 << 10;
-/// How often a cursor that moves is written down, at most.
-const CURSOR_MS: u64 = 1_000;
+/// Acknowledgements are written down so much later, at most.
+const FLIGHT_MS: u64 = 1_000;
+
+/// What was in flight, read again.
+pub(super) type Recalled = Vec<(PacketId, Option<Arc<Message>>)>;
 
 /// Encodes a message once for all subscribers that want no more than quality 0.
 pub(crate) fn encode_plain(outgoing: Shared<'_>, shape: Shape, now: u64, out: &mut Vec<u8>) {
@@ -76,16 +79,26 @@ impl MqttSession {
             if message.offset <= outbound.cursor || outbound.is_behind {
                 return;
             }
-            if !outbound.admit(
-                message.payload.len(),
-                self.hub.options.queue_messages,
-                turn.gateway().limits().outbox_bytes,
-            ) {
-                return;
+            let (count_max, bytes_max) = (self.hub.options.queue_messages, turn.gateway().limits().outbox_bytes);
+            if !outbound.admit(message.payload.len(), count_max, bytes_max) {
+                return self.on_full_queue(turn);
             }
             outbound.cursor = message.offset;
         }
         self.queue(outgoing, turn);
+    }
+
+    /// More waits for the client than memory is for: it reads on from the log, if the log has it.
+    fn on_full_queue(&mut self, turn: &mut Turn<'_>) {
+        let Some(live) = &mut self.live else { return };
+        let keeps_history = turn.gateway().core.space_settings(self.hub.space()).history.count > 0;
+        if live.state.is_durable() || keeps_history {
+            return self.hub.count_limit("mqtt_queue");
+        }
+        // Nothing is kept for a client whose session ends with its connection, nor for anybody else.
+        live.state.outbound.is_behind = false;
+        tracing::debug!(connection = ?turn.connection(), "a message was dropped: mqtt.queue_messages wait already");
+        self.hub.count_limit("mqtt_dropped");
     }
 
     /// A group has chosen this session.
@@ -110,21 +123,21 @@ impl MqttSession {
     }
 
     /// Sends at once what nothing stands before; the rest waits.
-    fn queue(&mut self, outgoing: Outgoing, turn: &mut Turn<'_>) {
+    pub(super) fn queue(&mut self, outgoing: Outgoing, turn: &mut Turn<'_>) {
         let level = self.level;
         let Some(live) = &mut self.live else { return };
-        let is_clear = live.waits == 0 && live.state.outbound.is_clear() && !turn.has_backlog();
-        let is_durable = live.state.is_durable();
+        let is_free = live.waits == 0 && !turn.has_backlog();
+        let is_clear = is_free && live.state.outbound.is_clear();
         match outgoing.qos {
-            Qos::AtMostOnce if is_clear => {
+            // A full window holds up nothing but what needs it.
+            Qos::AtMostOnce if is_free && !live.state.outbound.has_pending_once() => {
                 live.send_once(&outgoing, level, turn);
                 self.hub.settle(&live.state.client_id, &outgoing.source, outgoing.message.offset);
             }
-            Qos::AtLeastOnce | Qos::ExactlyOnce
-                if is_clear && live.state.outbound.has_room() && !(is_durable && outgoing.qos == Qos::ExactlyOnce) =>
-            {
-                live.state.outbound.begin(outgoing);
-                self.send_unsent(turn);
+            Qos::AtLeastOnce | Qos::ExactlyOnce if is_clear && live.state.outbound.room() > 0 => {
+                live.begin(outgoing);
+                self.send_due(1, turn);
+                self.see_to_records(turn);
             }
             _ => {
                 live.state.outbound.push(outgoing);
@@ -137,109 +150,120 @@ impl MqttSession {
     pub(super) fn pump(&mut self, turn: &mut Turn<'_>) {
         let mut left = STEP_MESSAGES;
         loop {
-            let Some(live) = self.live.as_mut().filter(|_| self.phase == Phase::Connected) else { return };
+            let Some(live) = self.live.as_ref().filter(|_| self.phase == Phase::Connected) else { return };
             if live.waits > 0 || live.is_reading {
-                return;
+                break;
             }
             if left == 0 || turn.has_backlog() {
-                return turn.tell_when_clear();
+                turn.tell_when_clear();
+                break;
             }
-            if live.state.outbound.has_unsent() {
-                left -= self.send_unsent(turn).min(left);
-                if self.live.as_ref().is_some_and(|live| live.state.outbound.has_unsent()) {
-                    return;
-                }
+            let sent = self.send_due(left, turn);
+            left -= sent;
+            let taken = self.take_pending(left, turn);
+            if sent + taken > 0 {
                 continue;
             }
-            if live.state.outbound.pending.is_empty() {
-                if !live.state.outbound.is_behind {
-                    return;
-                }
-                if !self.read_on(turn) {
-                    return;
-                }
-                continue;
-            }
-            match self.take_pending(left, turn) {
-                0 => return,
-                taken => left -= taken,
+            let Some(outbound) = self.live.as_ref().map(|live| &live.state.outbound) else { return };
+            if !(outbound.pending.is_empty() && outbound.is_behind && self.read_on(turn)) {
+                break;
             }
         }
+        self.see_to_records(turn);
     }
 
-    /// Gives ids to what waits, as far as the window goes; says how many messages moved.
+    /// Gives ids to what waits, as far as the window goes, and sends what needs none; says how many
+    /// messages moved.
     fn take_pending(&mut self, max: usize, turn: &mut Turn<'_>) -> usize {
         let (level, now) = (self.level, turn.now());
         let Some(live) = &mut self.live else { return 0 };
-        let client_id = live.state.client_id.clone();
-        let (mut taken, mut has_exact, mut room) = (0, false, live.state.outbound.room());
-        while taken < max {
-            let Some(next) = live.state.outbound.pending.front() else { break };
-            if next.qos > Qos::AtMostOnce && room == 0 || next.qos == Qos::AtMostOnce && has_exact {
-                break;
-            }
-            let Some(outgoing) = live.state.outbound.pop() else { break };
+        let (mut taken, mut room) = (0, live.state.outbound.room());
+        while taken < max
+            && let Some(next) = live.state.outbound.pending.front()
+            && (next.qos == Qos::AtMostOnce || room > 0)
+            && let Some(outgoing) = live.state.outbound.pop()
+        {
             taken += 1;
-            if outgoing.message.is_expired(now) {
-                self.hub.settle(&client_id, &outgoing.source, outgoing.message.offset);
-            } else if outgoing.qos == Qos::AtMostOnce {
-                live.flush_unsent(level, turn);
-                live.send_once(&outgoing, level, turn);
-                self.hub.settle(&client_id, &outgoing.source, outgoing.message.offset);
-            } else {
+            let is_expired = outgoing.message.is_expired(now);
+            if outgoing.qos > Qos::AtMostOnce && !is_expired {
                 room -= 1;
-                has_exact |= outgoing.qos == Qos::ExactlyOnce;
-                live.state.outbound.begin(outgoing);
+                live.begin(outgoing);
+                continue;
             }
-        }
-        if has_exact && live.state.is_durable() {
-            self.record_unsent(turn);
+            if !is_expired {
+                live.send_once(&outgoing, level, turn);
+            }
+            self.hub.settle(&live.state.client_id, &outgoing.source, outgoing.message.offset);
         }
         taken
     }
 
-    /// Quality 2 is sent once it is known to the ledger, and all that goes before it.
-    fn record_unsent(&mut self, turn: &mut Turn<'_>) {
-        let epoch = self.hub.head().epoch;
-        let Some(live) = &mut self.live else { return };
-        let client_id = live.state.client_id.clone();
-        let done = turn.on_commit(RECORDED);
-        let count = live.state.outbound.inflight.len();
-        let mut done = Some(done);
-        for (order, inflight) in live.state.outbound.inflight.iter_mut().enumerate() {
-            let is_last = order + 1 == count;
-            if !inflight.is_recorded || is_last {
-                let done = if is_last { done.take() } else { None };
-                inflight.is_recorded = self.hub.ledger().put_inflight(&client_id, inflight, inflight.offset, done);
-            }
+    /// Sends packets that are due. Says how many.
+    fn send_due(&mut self, max: usize, turn: &mut Turn<'_>) -> usize {
+        let level = self.level;
+        let Some(live) = &mut self.live else { return 0 };
+        let mut undeliverable = Vec::new();
+        let mut count = 0;
+        while count < max
+            && let Some(failed) = live.send_next(level, turn)
+        {
+            count += 1;
+            undeliverable.extend(failed);
         }
-        let offset = live.state.outbound.low_water();
-        self.hub.ledger().put_cursor(&client_id, Position { epoch, offset });
-        if live.state.outbound.inflight.back().is_some_and(|last| last.is_recorded) {
-            live.waits += 1;
-        } else {
-            self.fail(ReasonCode::ImplementationSpecificError, "storage is failing", turn);
+        for inflight in undeliverable {
+            self.close_off(&inflight);
+        }
+        count
+    }
+
+    /// At the end of the turn what is in flight is written down, once for all that was sent.
+    fn see_to_records(&mut self, turn: &mut Turn<'_>) {
+        let Some(live) = &self.live else { return };
+        if live.is_flight_due || live.needs_commit && !live.is_committing {
+            turn.tell_when_clear();
         }
     }
 
+    /// Writes down how far the client has come.
+    pub(super) fn write_down(&mut self, turn: &mut Turn<'_>) {
+        let hub = self.hub.clone();
+        let Some(live) = self.live.as_mut().filter(|live| live.state.is_durable()) else { return };
+        let is_awaited = live.needs_commit && !live.is_committing;
+        if !is_awaited && !live.is_flight_due {
+            return;
+        }
+        let done = is_awaited.then(|| turn.on_commit(RECORDED));
+        let is_taken = hub.ledger().put_flight(&live.state, hub.head().epoch, done);
+        live.is_flight_due = false;
+        if is_awaited {
+            live.state.outbound.recording_began();
+            live.is_committing = true;
+            live.needs_commit = false;
+            if !is_taken {
+                self.fail(ReasonCode::ImplementationSpecificError, "storage is failing", turn);
+            }
+        }
+    }
+
+    /// What waited for the disk may go on.
     pub(super) fn on_recorded(&mut self, result: Result<(), LogError>, turn: &mut Turn<'_>) {
         let Some(live) = &mut self.live else { return };
-        live.waits -= 1;
+        live.is_committing = false;
         match result {
-            Ok(()) => self.pump(turn),
+            Ok(()) => {
+                live.state.outbound.recorded();
+                self.pump(turn);
+            }
             Err(_) => self.fail(ReasonCode::ImplementationSpecificError, "storage is failing", turn),
         }
     }
 
-    /// Sends what has an id and was not sent on this connection. Says how many.
-    fn send_unsent(&mut self, turn: &mut Turn<'_>) -> usize {
-        let level = self.level;
-        let Some(live) = &mut self.live else { return 0 };
-        let (count, dropped) = live.flush_unsent(level, turn);
-        for inflight in dropped {
-            self.close_off(&inflight);
+    pub(super) fn on_flight_timer(&mut self, turn: &mut Turn<'_>) {
+        if let Some(live) = &mut self.live {
+            live.is_timer_set = false;
+            live.is_flight_due = true;
         }
-        count
+        self.write_down(turn);
     }
 
     /// Reads the log after the cursor. `false` when that takes a while.
@@ -303,33 +327,28 @@ impl MqttSession {
         let outbound = &mut live.state.outbound;
         outbound.cursor = outbound.cursor.max(page.next);
         outbound.is_behind = !page.is_head;
-        live.is_cursor_due = true;
     }
 
     /// What was in flight has been read again.
     pub(super) fn on_recalled(&mut self, value: Box<dyn Any + Send>, turn: &mut Turn<'_>) {
         let Some(live) = &mut self.live else { return };
         live.waits -= 1;
-        let messages = value.downcast::<Vec<Option<Arc<Message>>>>().map(|messages| *messages).unwrap_or_default();
-        let mut messages = messages.into_iter();
-        let mut lost = Vec::new();
-        for inflight in live.state.outbound.inflight.iter_mut().filter(|i| i.stage == Stage::Published) {
-            inflight.message = messages.next().flatten();
-            if inflight.message.is_none() {
-                lost.push(inflight.id);
-            }
-        }
-        for id in lost {
-            tracing::warn!(connection = ?turn.connection(), "a message in flight was trimmed before it was acknowledged");
-            if let Some(inflight) = self.live.as_mut().and_then(|live| live.state.outbound.forget(id)) {
-                self.close_off(&inflight);
-            }
+        let recalled = value.downcast::<Option<Recalled>>().ok().and_then(|recalled| *recalled);
+        let Some(recalled) = recalled else {
+            return self.fail(ReasonCode::ImplementationSpecificError, "the log cannot be read", turn);
+        };
+        let outbound = &mut live.state.outbound;
+        let lost: Vec<_> = recalled.into_iter().filter_map(|(id, message)| outbound.found(id, message)).collect();
+        for inflight in lost {
+            tracing::warn!(connection = ?turn.connection(), topic = %inflight.topic, "a message in flight was trimmed");
+            self.close_off(&inflight);
         }
         self.pump(turn);
     }
 
     pub(super) fn on_puback(&mut self, ack: &Ack<'_>, turn: &mut Turn<'_>) {
         let Some(live) = &mut self.live else { return };
+        live.hand_receipt(ack.packet_id);
         if let Some(inflight) = live.state.outbound.acknowledged(ack.packet_id) {
             self.close_off(&inflight);
         }
@@ -339,18 +358,11 @@ impl MqttSession {
     pub(super) fn on_pubrec(&mut self, ack: &Ack<'_>, turn: &mut Turn<'_>) {
         let level = self.level;
         let Some(live) = &mut self.live else { return };
-        let id = ack.packet_id;
-        match live.state.outbound.received(id, ack.reason.is_error()) {
+        match live.state.outbound.received(ack.packet_id, ack.reason.is_error()) {
             Received::Refused(inflight) => self.close_off(&inflight),
-            Received::Unknown => live.release(id, ReasonCode::PacketIdentifierNotFound, level, turn),
-            Received::Release => {
-                // Written behind what is sent: should it be lost in a crash, the client is asked
-                // again for a PUBREC, which it answers without a second message.
-                if let Some(inflight) = live.state.outbound.inflight.iter().find(|i| i.id == id && i.is_recorded) {
-                    self.hub.ledger().put_inflight(&live.state.client_id, inflight, inflight.offset, None);
-                }
-                live.release(id, ReasonCode::Success, level, turn);
-            }
+            Received::Unknown => live.release(ack.packet_id, ReasonCode::PacketIdentifierNotFound, level, turn),
+            // PUBREL waits for the disk: otherwise a crash would bring the message a second time.
+            Received::Release => live.needs_commit |= live.state.is_durable(),
         }
         self.after_ack(turn);
     }
@@ -365,30 +377,16 @@ impl MqttSession {
 
     /// A message is done with, whatever became of it.
     fn close_off(&mut self, inflight: &Inflight) {
-        let Some(live) = &mut self.live else { return };
-        live.is_cursor_due = true;
-        if inflight.is_recorded {
-            self.hub.ledger().forget_inflight(&live.state.client_id, inflight.id);
-        }
+        let Some(live) = &self.live else { return };
         self.hub.settle(&live.state.client_id, &inflight.source, inflight.offset);
     }
 
     fn after_ack(&mut self, turn: &mut Turn<'_>) {
-        let Some(live) = &mut self.live else { return };
-        if live.is_cursor_due && live.state.is_durable() {
-            live.is_cursor_due = false;
-            turn.set_timer(CURSOR_TIMER, CURSOR_MS);
+        if let Some(live) = self.live.as_mut().filter(|live| live.state.is_durable() && !live.is_timer_set) {
+            live.is_timer_set = true;
+            turn.set_timer(FLIGHT_TIMER, FLIGHT_MS);
         }
         self.pump(turn);
-    }
-
-    /// Where the session stands, for the case of a crash.
-    pub(super) fn record_cursor(&mut self) {
-        let Some(live) = &mut self.live else { return };
-        if live.state.is_durable() {
-            let position = Position { epoch: self.hub.head().epoch, offset: live.state.outbound.low_water() };
-            self.hub.ledger().put_cursor(&live.state.client_id, position);
-        }
     }
 }
 
@@ -399,24 +397,35 @@ impl Live {
         self.send_publish(message, None, Qos::AtMostOnce, *retain, false, ids, level, turn);
     }
 
-    /// Sends what has an id and was not sent on this connection, as far as the window goes. Yields
-    /// how many, and those that turned out to be undeliverable.
-    fn flush_unsent(&mut self, level: Level, turn: &mut Turn<'_>) -> (usize, Vec<Inflight>) {
-        let (mut count, mut undeliverable) = (0, Vec::new());
-        while let Some(next) = self.state.outbound.next_unsent() {
-            count += 1;
-            let (id, qos, retain, dup) = (next.id, next.qos, next.retain, next.is_repeated);
-            if next.stage == Stage::Released {
-                self.release(id, ReasonCode::Success, level, turn);
-                continue;
-            }
-            let (message, ids) = (next.message.clone(), next.ids.clone());
-            let is_sent = message.is_some_and(|m| self.send_publish(&m, Some(id), qos, retain, dup, &ids, level, turn));
-            if !is_sent {
-                undeliverable.extend(self.state.outbound.forget(id));
-            }
+    /// Gives a message an id; a session that lasts writes that down.
+    fn begin(&mut self, outgoing: Outgoing) {
+        let is_durable = self.state.is_durable();
+        self.is_flight_due |= is_durable;
+        self.needs_commit |= is_durable && outgoing.qos == Qos::ExactlyOnce;
+        self.state.outbound.begin(outgoing);
+    }
+
+    /// Sends the next packet that is due. `None` when there is none that may leave now, otherwise
+    /// the message if it turned out to be undeliverable.
+    fn send_next(&mut self, level: Level, turn: &mut Turn<'_>) -> Option<Option<Inflight>> {
+        let must_be_recorded = self.state.is_durable();
+        let next = self.state.outbound.next_due(must_be_recorded)?;
+        let (id, qos, retain, dup) = (next.id, next.qos, next.retain, next.is_repeated);
+        if next.stage == Stage::Released {
+            self.release(id, ReasonCode::Success, level, turn);
+            return Some(None);
         }
-        (count, undeliverable)
+        let (message, ids) = (next.message.clone(), next.ids.clone());
+        if message.as_ref().is_some_and(|m| self.send_publish(m, Some(id), qos, retain, dup, &ids, level, turn)) {
+            return Some(None);
+        }
+        let inflight = self.state.outbound.forget(id)?;
+        if let (Source::Shared(share), Some(message)) = (&inflight.source, message) {
+            // Another member may be able to take it.
+            share.refuse(&self.state.client_id, message);
+            return Some(None);
+        }
+        Some(Some(inflight))
     }
 
     /// `false` when the client cannot take it, because it is too large.

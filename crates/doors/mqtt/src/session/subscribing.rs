@@ -5,8 +5,10 @@ use fanfare_door::{Replay, SubscribeRequest, Turn};
 use fanfare_mqtt_codec::{Qos, ReasonCode, RetainHandling, Subscribe, Subscription as Wish, Unsubscribe, check_filter};
 
 use super::{Live, MqttSession};
+use crate::profile;
 use crate::session::sending::{PLAIN_V3, PLAIN_V5, PLAIN_V5_AS_PUBLISHED};
 use crate::state::Subscription;
+use crate::sys::Counted;
 
 /// Why a filter was not granted.
 enum NoGrant {
@@ -17,17 +19,31 @@ enum NoGrant {
 }
 
 /// Topics that only the server publishes to.
-pub(super) fn is_reserved(topic: &str) -> bool {
+pub(crate) fn is_reserved(topic: &str) -> bool {
     topic.starts_with('$')
         && ["$SYS", "$aws", "$share", "$queue", "$delayed"]
             .iter()
             .any(|name| topic.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
+/// Topics of Basic Ingest, which nobody can read.
+fn is_for_rules(filter: &str) -> bool {
+    filter.strip_prefix("$aws/rules").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 impl MqttSession {
     pub(super) fn on_subscribe(&mut self, packet: &Subscribe<'_>, turn: &mut Turn<'_>) {
         if packet.subscriptions.len() > turn.gateway().limits().subscriptions {
             return self.fail(ReasonCode::QuotaExceeded, "more filters than one connection may have", turn);
+        }
+        if self.hub.options.is_aws() {
+            if packet.subscriptions.len() > profile::FILTERS_PER_PACKET {
+                return self.fail(ReasonCode::QuotaExceeded, "the profile aws-iot takes 8 filters at once", turn);
+            }
+            if packet.subscription_id.is_some() {
+                let reason = ReasonCode::SubscriptionIdentifiersNotSupported;
+                return self.fail(reason, "the profile aws-iot has no subscription identifiers", turn);
+            }
         }
         let (mut codes, mut replays) = (Vec::new(), Vec::new());
         for wish in packet.subscriptions.iter() {
@@ -40,6 +56,9 @@ impl MqttSession {
                 Err(NoGrant::Broken(why)) => return self.fail(ReasonCode::TopicFilterInvalid, why, turn),
             }
         }
+        let granted = packet.subscriptions.iter().zip(&codes).filter(|(_, code)| !code.is_error());
+        let granted: Vec<_> = granted.map(|(wish, _)| wish.filter).collect();
+        self.tell_subscribed(&granted, false);
         self.owe_suback(packet.packet_id, codes.into(), false, turn);
         replays.into_iter().for_each(|replay| turn.begin(replay));
     }
@@ -52,9 +71,18 @@ impl MqttSession {
     ) -> Result<(ReasonCode, Option<Replay>), NoGrant> {
         let parts = match check_filter(wish.filter) {
             Ok(parts) => parts,
+            Err(_) if wish.filter.is_empty() => return Err(NoGrant::Broken("a filter without a character")),
             Err(_) if self.level.is_v5() => return Err(NoGrant::Code(ReasonCode::TopicFilterInvalid)),
             Err(_) => return Err(NoGrant::Broken("a filter breaks the rules of filters")),
         };
+        if is_for_rules(parts.filter) {
+            return Err(NoGrant::Code(self.hub.options.denied()));
+        }
+        if self.hub.options.is_aws()
+            && let Some(code) = profile::refuses(wish).or_else(|| self.has_too_many(wish.filter))
+        {
+            return Err(NoGrant::Code(code));
+        }
         let filter = Filter::new(parts.filter).map_err(|refusal| self.no_grant(wish.filter, &refusal, turn))?;
         let qos = if self.hub.options.is_aws() { wish.options.qos.min(Qos::AtLeastOnce) } else { wish.options.qos };
         let Some(live) = &mut self.live else { return Err(NoGrant::Code(ReasonCode::UnspecifiedError)) };
@@ -70,6 +98,7 @@ impl MqttSession {
             since: self.hub.head().offset,
             number: None,
             is_held: false,
+            counted: Some(Counted::new(&self.hub.subscriptions)),
         };
         let granted = match qos {
             Qos::AtMostOnce => ReasonCode::GRANTED_QOS_0,
@@ -91,6 +120,13 @@ impl MqttSession {
         Ok((granted, replay))
     }
 
+    /// AWS's bound on subscriptions.
+    fn has_too_many(&self, text: &str) -> Option<ReasonCode> {
+        let state = self.live.as_ref().map(|live| &live.state)?;
+        let is_over = state.find(text).is_none() && state.subscriptions.len() >= profile::SUBSCRIPTIONS;
+        is_over.then_some(ReasonCode::QuotaExceeded)
+    }
+
     fn join_topics(
         &mut self,
         mut subscription: Subscription,
@@ -99,8 +135,7 @@ impl MqttSession {
         turn: &mut Turn<'_>,
     ) -> Result<Replay, Refusal> {
         let Some(live) = &mut self.live else { return Err(Refusal::ShuttingDown) };
-        let is_plain = subscription.qos == Qos::AtMostOnce && subscription.id.is_none() && !subscription.no_local;
-        if !live.is_tracked && !(is_plain && live.shapes_fit(&subscription)) {
+        if !live.is_plain(&subscription) {
             live.track_all(turn);
         }
         let request = SubscribeRequest {
@@ -188,8 +223,9 @@ impl MqttSession {
         let grant = &live.principal.grant;
         grant.require_filter(fanfare_core::Action::Subscribe, hub.space(), &subscription.filter)?;
         live.track_all(turn);
-        let share = hub.groups.open(&hub, group, &subscription.filter, None);
-        share.join(&live.state.client_id, Some(turn.connection()), live.state.is_durable());
+        let (client_id, is_durable) = (&live.state.client_id, live.state.is_durable());
+        let connection = Some(turn.connection());
+        let share = hub.groups.join(&hub, (group, &subscription.filter), None, client_id, connection, is_durable);
         let is_held = known.is_some_and(|place| live.state.subscriptions[place].is_held);
         subscription.is_held = is_held;
         if live.state.is_durable() && subscription.qos > Qos::AtMostOnce && !is_held {
@@ -227,6 +263,9 @@ impl MqttSession {
             };
             codes.push(code);
         }
+        let removed = packet.filters.iter().zip(&codes).filter(|(_, code)| **code == ReasonCode::Success);
+        let removed: Vec<_> = removed.map(|(text, _)| text).collect();
+        self.tell_subscribed(&removed, true);
         self.owe_suback(packet.packet_id, codes.into(), true, turn);
     }
 
@@ -262,8 +301,11 @@ impl MqttSession {
 }
 
 impl Live {
-    /// Everything so far is encoded the same way, and so can be this.
-    fn shapes_fit(&self, subscription: &Subscription) -> bool {
+    /// It asks for nothing of its own, and everything so far is encoded the same way.
+    fn is_plain(&self, subscription: &Subscription) -> bool {
+        if subscription.qos > Qos::AtMostOnce || subscription.id.is_some() || subscription.no_local {
+            return false;
+        }
         let as_published = subscription.retain_as_published;
         self.state.subscriptions.iter().all(|other| other.retain_as_published == as_published)
     }
