@@ -4,7 +4,6 @@ The suite is not part of this repository. PAHO_TESTING names a folder that has i
 once. Its licences are EPL and EDL.
 """
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -13,15 +12,14 @@ from pathlib import Path
 
 import pytest
 from conftest import config
+from fetched import checkout
 from fanfare import Server
-from rc import scratch
 
 REPOSITORY = "https://github.com/eclipse-paho/paho.mqtt.testing"
 COMMIT = "9d7bb80bb8b9d9cfc0b52f8cb4c1916401281103"
-FETCH_SECONDS = 60
 CASE_SECONDS = 60
 # Their tests sleep most of their time.
-AT_ONCE = 14
+AT_ONCE = 6
 
 CASES = {
     "client_test": """testBasic test_retained_messages will_message_test test_zero_length_clientid test_offline_message_queueing
@@ -47,26 +45,9 @@ PROFILE = config(
 )
 
 
-def fetched():
-    """The suite's folder, or None."""
-    folder = scratch() / f"paho.mqtt.testing-{COMMIT[:12]}"
-    with open(scratch() / "paho.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "done").exists():
-            folder.mkdir(exist_ok=True)
-            for words in (["init", "--quiet"], ["fetch", "--quiet", "--depth", "1", REPOSITORY, COMMIT], ["checkout", "--quiet", "FETCH_HEAD"]):
-                environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-                try:
-                    subprocess.run(["git", "-C", folder, *words], check=True, timeout=FETCH_SECONDS, env=environment, capture_output=True)
-                except (subprocess.SubprocessError, OSError):
-                    return None
-            (folder / "done").touch()
-    return folder
-
-
 @pytest.fixture(scope="session")
 def suite():
-    folder = Path(os.environ["PAHO_TESTING"]) if "PAHO_TESTING" in os.environ else fetched()
+    folder = Path(os.environ["PAHO_TESTING"]) if "PAHO_TESTING" in os.environ else checkout(REPOSITORY, COMMIT)
     if folder is None:
         pytest.skip(f"no Paho suite: clone {REPOSITORY} and name its folder in PAHO_TESTING")
     return folder / "interoperability" if (folder / "interoperability").is_dir() else folder

@@ -56,11 +56,13 @@ struct Card {
     message: Arc<Message>,
     /// Members that cannot take it.
     refused_by: Vec<Arc<str>>,
+    /// It comes from the log and was never dealt out in this run.
+    is_new: bool,
 }
 
 impl From<Arc<Message>> for Card {
     fn from(message: Arc<Message>) -> Self {
-        Self { message, refused_by: Vec::new() }
+        Self { message, refused_by: Vec::new(), is_new: false }
     }
 }
 
@@ -102,7 +104,7 @@ impl std::fmt::Debug for Group {
 }
 
 impl Group {
-    fn new(name: &str, filter: Filter) -> Self {
+    pub(crate) fn new(name: &str, filter: Filter) -> Self {
         Self { name: name.into(), filter, state: Mutex::default(), wake: Notify::new() }
     }
 
@@ -167,7 +169,7 @@ impl Group {
         state.in_hand.remove(&message.offset);
         let mut refused_by = state.refusals.remove(&message.offset).unwrap_or_default();
         refused_by.push(client_id.clone());
-        state.returned.push_back(Card { message, refused_by });
+        state.returned.push_back(Card { message, refused_by, is_new: false });
         drop(state);
         self.wake.notify_one();
     }
@@ -337,8 +339,7 @@ async fn next(hub: &Hub, share: &Group, listening: &mut Listening) -> Option<Car
         }
         tokio::select! {
             item = listening.next() => match item {
-                StreamItem::Message(message) if share.state.lock().claimed.remove(&message.offset) => {}
-                StreamItem::Message(message) => return Some(message.into()),
+                StreamItem::Message(message) => return Some(Card { is_new: true, ..message.into() }),
                 StreamItem::Retained(_) => {}
                 StreamItem::Gap(position) => {
                     tracing::warn!(group = ?share, %position, "messages were trimmed before the group read them");
@@ -353,13 +354,17 @@ async fn next(hub: &Hub, share: &Group, listening: &mut Listening) -> Option<Car
 
 /// Gives a message to a member, when there is one with room. `false` when the group is over.
 async fn hand_out(hub: &Hub, share: &Share, card: Card) -> bool {
-    let Card { message, refused_by } = card;
+    let Card { message, refused_by, is_new } = card;
     loop {
         let woken = share.wake.notified();
         {
             let mut state = share.state.lock();
             if state.members.is_empty() {
                 return false;
+            }
+            // At a start the group reads while sessions are still being found, but nobody is connected then.
+            if is_new && state.has_connected() && state.claimed.remove(&message.offset) {
+                return true;
             }
             if message.is_expired(hub.now()) || state.is_refused(&refused_by) {
                 return true;
@@ -382,3 +387,6 @@ async fn hand_out(hub: &Hub, share: &Share, card: Card) -> bool {
         woken.await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -268,10 +268,11 @@ fn will_row(will: &Will) -> WillRow {
 
 /// The will of a session whose server was restarted. The right to it was checked when it was made.
 fn will(row: WillRow, subject: Option<Arc<str>>) -> Option<Will> {
+    let correlation = row.correlation.map(|text| STANDARD.decode(text)).transpose().ok()?;
     let headers = Headers {
         content_type: row.content_type,
         response_topic: row.response_topic,
-        correlation: row.correlation.and_then(|text| STANDARD.decode(text).ok()).map(Bytes::from),
+        correlation: correlation.map(Bytes::from),
         is_utf8: row.is_utf8,
     };
     Some(Will {
@@ -295,3 +296,6 @@ fn qos(code: u8) -> Option<Qos> {
 fn filter(text: &str) -> Option<Filter> {
     Filter::new(text).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,8 +149,7 @@ impl Outbound {
 
     /// How many messages with ids may still be begun.
     pub(crate) fn room(&self) -> usize {
-        let begun = self.inflight.iter().rev().take_while(|inflight| inflight.is_due && !inflight.is_open).count();
-        self.window.saturating_sub(self.open + begun)
+        self.window.saturating_sub(self.inflight.len())
     }
 
     /// Nothing waits before a message that comes now.
@@ -320,6 +319,11 @@ impl Outbound {
         }
     }
 
+    /// Something waits until the disk knows of it.
+    pub(crate) fn has_unrecorded(&self) -> bool {
+        self.inflight.iter().any(|i| i.qos == Qos::ExactlyOnce && i.recording != Recording::Done)
+    }
+
     /// Up to where the log need not be read again, if everything in flight is known.
     pub(crate) fn taken_through(&self) -> Offset {
         let pending = self.pending.iter().filter(|o| matches!(o.source, Source::Log) && o.qos > Qos::AtMostOnce);
@@ -347,19 +351,35 @@ impl Outbound {
             inflight.is_open = false;
             inflight.is_due = true;
             inflight.message = None;
+            if inflight.recording == Recording::Underway {
+                // Nobody is left to hear that it has arrived.
+                inflight.recording = Recording::Due;
+            }
         }
         self.due = self.inflight.len();
         self.open = 0;
         returned
     }
 
-    /// The session has ended: messages of groups that were not begun twice go back to them.
-    pub(crate) fn end(&mut self) -> Vec<(Share, TopicName, Offset)> {
-        let of_groups = self.inflight.drain(..).filter(|i| i.qos == Qos::AtLeastOnce);
-        let shared = of_groups.filter_map(|i| match i.source {
-            Source::Shared(share) => Some((share, i.topic, i.offset)),
+    /// The session has ended: what becomes of messages of groups that it had in flight.
+    pub(crate) fn end(&mut self) -> Vec<Orphan> {
+        let shared = self.inflight.drain(..).filter_map(|i| match i.source {
+            Source::Shared(share) => Some(Orphan { share, topic: i.topic, offset: i.offset, qos: i.qos }),
             _ => None,
         });
         shared.collect()
     }
 }
+
+/// A message of a group whose session has ended before it was acknowledged. Quality 1 is for
+/// another member; quality 2 may have arrived, and nobody else may have it.
+#[derive(Debug)]
+pub(crate) struct Orphan {
+    pub(crate) share: Share,
+    pub(crate) topic: TopicName,
+    pub(crate) offset: Offset,
+    pub(crate) qos: Qos,
+}
+
+#[cfg(test)]
+mod tests;

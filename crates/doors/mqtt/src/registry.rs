@@ -79,7 +79,13 @@ impl Drop for Handover {
             *connection = next.connection;
             drop(inner);
             let (inner, client_id, now) = (self.inner.clone(), self.client_id.clone(), self.now);
-            let found = if next.is_clean { Found::Nothing } else { found };
+            let found = match found {
+                Found::Session(state) if next.is_clean => {
+                    self.inner.lock().put_aside(Effect::End(state));
+                    Found::Nothing
+                }
+                found => found,
+            };
             let _ =
                 next.sender.send(Handover { inner, client_id, connection: next.connection, now, found: Some(found) });
             return;
@@ -87,6 +93,7 @@ impl Drop for Handover {
         inner.clients.remove(&self.client_id);
         if let Found::Session(state) = found {
             inner.put_away(state, None, self.now, &mut Vec::new());
+            inner.changed.notify_one();
         }
     }
 }
@@ -120,14 +127,25 @@ struct Inner {
     /// When somebody who is away has to be looked at.
     deadlines: BTreeSet<(Millis, Arc<str>)>,
     away: usize,
+    /// What is to be done for sessions that nobody took.
+    aside: Vec<Effect>,
+    /// A deadline may have come nearer, or something was put aside.
+    changed: Arc<Notify>,
 }
 
 /// All clients of the door.
-#[derive(Default)]
 pub(crate) struct Registry {
     inner: Arc<Mutex<Inner>>,
     /// A deadline may have come nearer.
-    pub(crate) changed: Notify,
+    pub(crate) changed: Arc<Notify>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        let inner = Inner::default();
+        let changed = inner.changed.clone();
+        Self { inner: Arc::new(Mutex::new(inner)), changed }
+    }
 }
 
 /// How a connection leaves.
@@ -234,7 +252,7 @@ impl Registry {
     /// What has become due, and when to ask again.
     pub(crate) fn due(&self, now: Millis) -> (Vec<Effect>, Option<Millis>) {
         let mut inner = self.inner.lock();
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut inner.aside);
         while let Some((at, client_id)) = inner.deadlines.first().cloned()
             && at <= now
         {
@@ -297,6 +315,11 @@ impl Registry {
 }
 
 impl Inner {
+    fn put_aside(&mut self, effect: Effect) {
+        self.aside.push(effect);
+        self.changed.notify_one();
+    }
+
     fn take_away(&mut self, client_id: &Arc<str>, instead: Entry) -> Option<Away> {
         let Some(Entry::Away(away)) = self.clients.insert(client_id.clone(), instead) else { return None };
         self.forget_deadlines(client_id, &away);
@@ -367,3 +390,6 @@ fn hand_over(away: Away, goes_on: bool, now: Millis, effects: &mut Vec<Effect>) 
     }
     meet(Away { state, will, ends_at }, false, effects)
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,3 +86,6 @@ pub(crate) fn with_properties<T>(
     properties.user = UserProperties::new(&pairs);
     use_them(properties)
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,22 +57,34 @@ pub(super) fn restore(rows: Vec<(Bytes, Bytes)>) -> Result<Restored, LogError> {
     let mut restored = Restored::default();
     let mut current: Option<Gathering> = None;
     for (key, value) in rows {
-        let damaged = || LogError::Damaged(format!("a session's record has an unknown form: {key:?}").into());
+        let damaged = || damaged(&key);
         if key.first() == Some(&0) {
             restored.groups.push(group(&key, &value).ok_or_else(damaged)?);
             continue;
         }
         let (client_id, kind, rest) = split(&key).ok_or_else(damaged)?;
         if current.as_ref().is_none_or(|gathering| gathering.client_id != client_id) {
-            restored.sessions.extend(current.take().and_then(Gathering::finish));
+            restored.sessions.extend(finish(current.take())?);
             current = Some(Gathering { client_id: client_id.to_owned(), ..Gathering::default() });
         }
         if let Some(gathering) = &mut current {
             gathering.add(kind, rest, &value).ok_or_else(damaged)?;
         }
     }
-    restored.sessions.extend(current.and_then(Gathering::finish));
+    restored.sessions.extend(finish(current)?);
     Ok(restored)
+}
+
+fn damaged(key: &[u8]) -> LogError {
+    LogError::Damaged(format!("a session's record has an unknown form: {:?}", key.escape_ascii().to_string()).into())
+}
+
+/// `None` for nothing, and for leftovers of a session that is over.
+fn finish(gathering: Option<Gathering>) -> Result<Option<RestoredSession>, LogError> {
+    let Some(mut gathering) = gathering else { return Ok(None) };
+    let Some(main) = gathering.main.take() else { return Ok(None) };
+    let key = super::key(&gathering.client_id, b'm', &[]);
+    gathering.finish(main).map(Some).ok_or_else(|| damaged(&key))
 }
 
 fn split(key: &[u8]) -> Option<(&str, u8, &[u8])> {
@@ -110,10 +122,9 @@ impl Gathering {
         Some(())
     }
 
-    /// `None` for leftovers of a session that is over.
-    fn finish(self) -> Option<RestoredSession> {
-        let Self { client_id, main, flight, received } = self;
-        let main = main?;
+    /// `None` when `main` holds what was never written.
+    fn finish(self, main: MainRow) -> Option<RestoredSession> {
+        let Self { client_id, flight, received, .. } = self;
         let FlightRow { cursor, messages } =
             flight.unwrap_or(FlightRow { cursor: CursorRow { epoch: 0, offset: 0 }, messages: Vec::new() });
         let (inflight, waiting) = messages.into_iter().map(message).partition(|message| message.id.is_some());
@@ -121,8 +132,8 @@ impl Gathering {
         let mut state = State::new(client_id.into(), subject.clone(), main.expiry_s);
         let mut shares = Vec::new();
         for row in main.subscriptions {
-            let Ok(parts) = check_filter(&row.text) else { continue };
-            let (Some(filter), Some(qos)) = (filter(parts.filter), qos(row.qos)) else { continue };
+            let parts = check_filter(&row.text).ok()?;
+            let (filter, qos) = (filter(parts.filter)?, qos(row.qos)?);
             shares.extend(parts.group.map(|group| (state.subscriptions.len(), group.to_owned())));
             state.subscriptions.push(Subscription {
                 filter,
@@ -134,13 +145,17 @@ impl Gathering {
                 since: row.since,
                 number: None,
                 is_held: false,
+                counted: None,
                 text: row.text,
             });
         }
         state.outbound.cursor = cursor.offset;
         state.received.extend(received);
         state.is_recorded = true;
-        let will = main.will.and_then(|row| will(row, subject));
+        let will = match main.will {
+            Some(row) => Some(will(row, subject)?),
+            None => None,
+        };
         Some(RestoredSession { state, epoch: cursor.epoch, shares, inflight, waiting, will, left_at: main.left_at })
     }
 }

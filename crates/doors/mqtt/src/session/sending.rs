@@ -123,7 +123,7 @@ impl MqttSession {
     }
 
     /// Sends at once what nothing stands before; the rest waits.
-    fn queue(&mut self, outgoing: Outgoing, turn: &mut Turn<'_>) {
+    pub(super) fn queue(&mut self, outgoing: Outgoing, turn: &mut Turn<'_>) {
         let level = self.level;
         let Some(live) = &mut self.live else { return };
         let is_free = live.waits == 0 && !turn.has_backlog();
@@ -307,6 +307,10 @@ impl MqttSession {
             Ok(Ok(Some(page))) => self.take_page(page),
             _ => return self.fail(ReasonCode::ImplementationSpecificError, "the log cannot be read", turn),
         }
+        // What was published while the page was on its way has been left to the log.
+        if let Some(live) = &mut self.live {
+            live.state.outbound.is_behind = true;
+        }
         self.pump(turn);
     }
 
@@ -348,6 +352,7 @@ impl MqttSession {
 
     pub(super) fn on_puback(&mut self, ack: &Ack<'_>, turn: &mut Turn<'_>) {
         let Some(live) = &mut self.live else { return };
+        live.hand_receipt(ack.packet_id);
         if let Some(inflight) = live.state.outbound.acknowledged(ack.packet_id) {
             self.close_off(&inflight);
         }
