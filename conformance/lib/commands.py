@@ -1,7 +1,7 @@
 """Command line clients that run beside a test."""
 
 import subprocess
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from fanfare import binary, wait_until
 
@@ -55,3 +55,10 @@ def mosquitto_pub(server, topic, payload, *args, port=None, is_counted=True):
 def mosquitto_sub(server, pattern, count, *args, port=None):
     port = port or server.mqtt_port
     return running("mosquitto_sub", "-h", "127.0.0.1", "-p", port, "-t", pattern, "-C", count, "-W", 20, *args)
+
+
+@contextmanager
+def subscribers(server, *makers):
+    """The clients that the makers start, once all of them have subscribed."""
+    with ExitStack() as stack:
+        yield server.subscribed(lambda: [stack.enter_context(make()) for make in makers], len(makers))

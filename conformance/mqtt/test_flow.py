@@ -129,7 +129,7 @@ def test_ids_go_round(port, topic):
 
 def test_order_of_acknowledgements(port, topic, level):
     """PUBACK and PUBREC come in the order of the packets they answer."""
-    # proves: v5 MQTT-3.3.4-1 MQTT-4.6.0-2 MQTT-4.6.0-3 MQTT-4.6.0-4; v3.1.1 MQTT-4.6.0-2 MQTT-4.6.0-3 MQTT-4.6.0-4
+    # proves: v5 MQTT-2.2.1-5 MQTT-3.3.4-1 MQTT-4.6.0-2 MQTT-4.6.0-3 MQTT-4.6.0-4; v3.1.1 MQTT-2.3.1-6 MQTT-3.3.4-1 MQTT-4.6.0-2 MQTT-4.6.0-3 MQTT-4.6.0-4
     with Raw(port, level) as client:
         client.connect()
         numbers = [9, 3, 200, 1, 77, 5, 4, 60, 61, 2]
@@ -467,7 +467,7 @@ BAD_PACKETS = {
 @pytest.mark.parametrize("name", BAD_PACKETS)
 def test_bad_publishes(port, name, level):
     """C34: quality of service 3, DUP without one, wildcards in a topic and packets cut off end the connection."""
-    # proves: v5 MQTT-3.3.1-2 MQTT-3.3.1-4 MQTT-3.3.2-2; v3.1.1 MQTT-3.3.1-2 MQTT-3.3.1-4 MQTT-3.3.2-2
+    # proves: v5 MQTT-3.3.1-2 MQTT-3.3.1-4 MQTT-3.3.2-2 MQTT-4.7.0-1; v3.1.1 MQTT-3.3.1-2 MQTT-3.3.1-4 MQTT-3.3.2-2 MQTT-4.7.1-1
     packet, reasons = BAD_PACKETS[name]
     with Raw(port, level) as client:
         client.connect()

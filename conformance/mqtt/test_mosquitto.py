@@ -47,6 +47,7 @@ class Clients:
 
 
 def test_between_mosquitto_clients(server, port):
+    # proves: v3.1.1 MQTT-7.0.0-2 MQTT-7.1.1-1
     with Clients(server) as clients:
         [reader] = clients.start(lambda: mosquitto_sub(server, "pair", 2, port=port))
         mosquitto_pub(server, "pair", b"one", port=port)

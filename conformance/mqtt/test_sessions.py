@@ -46,7 +46,7 @@ def test_session_present(port, topic, level):
 
 def test_clean_start_forgets(port, topic, level):
     """A clean start forgets the subscriptions and the queue."""
-    # proves: v5 MQTT-3.1.2-4; v3.1.1 MQTT-3.1.2-6
+    # proves: v5 MQTT-3.1.2-4 MQTT-3.1.4-4; v3.1.1 MQTT-3.1.2-6 MQTT-3.1.4-3
     offline(port, topic, level, ("queued", 1))
     with Raw(port, level) as client:
         assert client.connect(topic, clean=True).present == 0
@@ -132,7 +132,7 @@ def test_dup_in_order(port, topic):
 
 def test_partial_acknowledgement(port, topic, level):
     """Only what was not acknowledged comes again."""
-    # proves: v5 MQTT-4.4.0-1 MQTT-4.3.2-1; v3.1.1 MQTT-4.4.0-1 MQTT-4.3.2-1
+    # proves: v5 MQTT-4.4.0-1 MQTT-4.3.2-1 MQTT-4.3.2-3; v3.1.1 MQTT-4.4.0-1 MQTT-4.3.2-1
     with Raw(port) as writer:
         writer.connect()
         with Raw(port, level) as client:
@@ -245,7 +245,7 @@ SUBSCRIBER_STEPS = {"after PUBLISH": PUBLISH, "after PUBREC": (PUBLISH, PUBREL),
 @pytest.mark.parametrize("name", SUBSCRIBER_STEPS)
 def test_subscriber_of_qos_2_cut_off(port, topic, level, name):
     """A subscriber of quality of service 2 that is cut off at any step goes on there, and hears no second PUBLISH after a PUBREL."""
-    # proves: v5 MQTT-4.3.3-4 MQTT-4.3.3-5 MQTT-4.3.3-6 MQTT-4.4.0-1; v3.1.1 MQTT-4.3.3-1 MQTT-4.4.0-1
+    # proves: v5 MQTT-4.3.3-3 MQTT-4.3.3-4 MQTT-4.3.3-5 MQTT-4.3.3-6 MQTT-4.4.0-1; v3.1.1 MQTT-4.3.3-1 MQTT-4.4.0-1
     with Raw(port) as writer:
         writer.connect()
         with Raw(port, level) as client:

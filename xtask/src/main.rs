@@ -1,4 +1,4 @@
-//! Tasks of this repository: `cargo xtask test` and `cargo xtask tidy`.
+//! Tasks of this repository: `cargo xtask test`, `cargo xtask tidy` and `cargo xtask requirements`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ mod install;
 mod plan;
 mod process;
 mod repository;
+mod requirements;
 mod step;
 mod tidy;
 
@@ -18,6 +19,8 @@ const USAGE: &str = "\
 cargo xtask test [--only NAME]...   run everything, or the steps whose names begin with NAME
 cargo xtask test --list             the names of the steps
 cargo xtask tidy                    house rules only
+cargo xtask requirements            write docs/mqtt-requirements.md from the tests that prove its statements
+cargo xtask requirements --check    say what is not true in it (part of tidy)
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +40,8 @@ fn run(arguments: &[String]) -> Result<bool> {
     match words.as_slice() {
         ["test", rest @ ..] => test(rest),
         ["tidy"] => tidy::run(&Repository::find()?, &mut io::stdout()),
+        ["requirements"] => requirements::run(&Repository::find()?, false, &mut io::stdout()),
+        ["requirements", "--check"] => requirements::run(&Repository::find()?, true, &mut io::stdout()),
         [] | ["help" | "--help" | "-h"] => {
             io::stdout().write_all(USAGE.as_bytes())?;
             Ok(true)

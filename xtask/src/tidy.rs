@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::repository::Repository;
+use crate::requirements;
 
 mod arrows;
 mod expression;
@@ -26,7 +27,7 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    fn new(path: impl Into<PathBuf>, line: usize, text: impl Into<String>) -> Self {
+    pub(crate) fn new(path: impl Into<PathBuf>, line: usize, text: impl Into<String>) -> Self {
         Self { path: path.into(), line, text: text.into() }
     }
 }
@@ -41,9 +42,9 @@ impl fmt::Display for Finding {
 }
 
 /// A tracked text file, by its path from the root.
-struct File {
-    path: PathBuf,
-    text: String,
+pub(crate) struct File {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
 }
 
 impl File {
@@ -66,6 +67,7 @@ pub(crate) fn run(repository: &Repository, out: &mut impl Write) -> Result<bool>
     let mut findings = arrows::check(repository);
     findings.extend(packages::check(repository)?);
     findings.extend(roots::check(repository)?);
+    findings.extend(requirements::check(&files));
     for file in &files {
         findings.extend(sizes::check(file));
         findings.extend(words::check(file));
@@ -83,7 +85,7 @@ pub(crate) fn run(repository: &Repository, out: &mut impl Write) -> Result<bool>
 }
 
 /// Tracked files that are text; pictures and the like have no rules.
-fn read(repository: &Repository) -> Result<Vec<File>> {
+pub(crate) fn read(repository: &Repository) -> Result<Vec<File>> {
     let mut files = Vec::new();
     for path in repository.tracked()? {
         let bytes = std::fs::read(repository.root.join(&path)).with_context(|| shown(&path))?;

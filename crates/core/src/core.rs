@@ -17,6 +17,7 @@ mod members;
 mod publishing;
 mod reading;
 
+pub use listing::RETAINED_PAGE_MAX;
 pub use publishing::IDEMPOTENCY_KEY_BYTES_MAX;
 
 type Spaces = HashMap<Arc<str>, Arc<Space>, foldhash::fast::RandomState>;

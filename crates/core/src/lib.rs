@@ -20,7 +20,7 @@ mod settings;
 mod space;
 mod trie;
 
-pub use crate::core::{Core, IDEMPOTENCY_KEY_BYTES_MAX, Published};
+pub use crate::core::{Core, IDEMPOTENCY_KEY_BYTES_MAX, Published, RETAINED_PAGE_MAX};
 pub use filter::{Filter, FilterSet, TOPIC_BYTES_MAX, TOPIC_LEVELS_MAX, TopicName};
 pub use grant::{Action, Effect, Grant, GrantError, Piece, Principal, Rule};
 pub use history::{HistoryPage, Joined, Since};

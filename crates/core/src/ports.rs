@@ -84,6 +84,10 @@ pub enum RecordTable {
     Sessions,
     /// Documents that doors keep for devices.
     Shadows,
+    /// How far rules have come.
+    Rules,
+    /// Event buses with their rules.
+    Events,
 }
 
 /// A small durable record.

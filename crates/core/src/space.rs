@@ -1,6 +1,6 @@
 //! One space: its numbering, interest, history, retained messages, presence and recent keys.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -44,7 +44,8 @@ impl Space {
                 interest: Interest::default(),
                 history: History::recovered(recovered.trimmed_through),
                 holds: Holds::default(),
-                retained: Map::default(),
+                retained: BTreeMap::new(),
+                notes: BTreeMap::new(),
                 fading: BTreeSet::new(),
                 presence: Presence::default(),
                 keys: RecentKeys::default(),
@@ -67,7 +68,10 @@ pub(crate) struct SpaceState {
     pub(crate) history: History,
     /// Topics that durable sessions want.
     pub(crate) holds: Holds,
-    pub(crate) retained: Map<TopicName, Arc<Message>>,
+    /// In order of topic, so that a page of them costs no more than what it holds.
+    pub(crate) retained: BTreeMap<TopicName, Arc<Message>>,
+    /// What the server says of itself on topics: like retained messages, in memory alone.
+    pub(crate) notes: BTreeMap<TopicName, Arc<Message>>,
     /// Retained messages that expire, the next one first.
     pub(crate) fading: BTreeSet<(Millis, TopicName)>,
     pub(crate) presence: Presence,
@@ -169,10 +173,11 @@ impl SpaceState {
     /// Retained messages of topics that match, in order of topic.
     pub(crate) fn retained_for(&self, filter: &Filter) -> Vec<Arc<Message>> {
         if let Some(topic) = filter.as_topic() {
-            return self.retained.get(&topic).cloned().into_iter().collect();
+            return self.retained.get(&topic).or_else(|| self.notes.get(&topic)).cloned().into_iter().collect();
         }
-        let mut matching: Vec<_> = self.retained.values().filter(|m| filter.matches(&m.topic)).cloned().collect();
-        matching.sort_unstable_by(|a, b| a.topic.cmp(&b.topic));
+        let all = self.retained.values().chain(self.notes.values());
+        let mut matching: Vec<_> = all.filter(|m| filter.matches(&m.topic)).cloned().collect();
+        matching.sort_by(|a, b| a.topic.cmp(&b.topic));
         matching
     }
 }

@@ -54,6 +54,9 @@ pub struct Mounts {
     pub streams: Vec<StreamMount>,
     /// Plain HTTP requests.
     pub http: Vec<HttpMount>,
+    /// Names by which TLS clients ask for its protocols (ALPN, RFC 7301), beside `h2` and `http/1.1`.
+    /// What is spoken then is told by the first bytes all the same.
+    pub alpn: Vec<&'static str>,
 }
 
 /// An upgrade path.
@@ -77,7 +80,8 @@ pub struct StreamMount {
 /// A path prefix for plain HTTP.
 #[derive(Clone)]
 pub struct HttpMount {
-    /// Paths that equal this, or begin with it and go on with `/`. The longest prefix wins.
+    /// Paths that equal this, or begin with it and go on with `/`. The longest prefix wins; of
+    /// services with the same one, the first that claims the request.
     pub prefix: &'static str,
     /// Who answers.
     pub service: Arc<dyn HttpService>,
@@ -88,6 +92,12 @@ pub type HttpResponse = Pin<Box<dyn Future<Output = ::http::Response<Body>> + Se
 
 /// Answers plain HTTP requests. Runs on the tasks beside the shards and may wait.
 pub trait HttpService: Send + Sync + 'static {
+    /// Whether a request under its prefix is for it, so that several doors can share a path.
+    fn claims(&self, head: &::http::request::Parts) -> bool {
+        let _ = head;
+        true
+    }
+
     /// Answers one request.
     fn call(&self, request: ::http::Request<hyper::body::Incoming>, context: HttpContext) -> HttpResponse;
 }
@@ -102,6 +112,31 @@ pub struct Arrival<'a> {
     pub peer: SocketAddr,
     /// The link is encrypted.
     pub is_secure: bool,
+    /// What TLS says about the peer; `None` where the link is not encrypted.
+    pub tls: Option<&'a TlsPeer>,
+}
+
+/// What a TLS handshake said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsPeer {
+    /// The server's name that the client asked for (SNI).
+    pub server_name: Option<String>,
+    /// The protocol that both agreed on (ALPN).
+    pub alpn: Option<String>,
+    /// The client's certificates in DER, its own first. The chain is verified; empty when the client
+    /// showed none.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+impl TlsPeer {
+    pub(crate) fn of(tls: &rustls::ServerConnection) -> Self {
+        let certificates = tls.peer_certificates().unwrap_or_default();
+        Self {
+            server_name: tls.server_name().map(str::to_owned),
+            alpn: tls.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+            certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
+        }
+    }
 }
 
 /// A door's answer to an arrival.

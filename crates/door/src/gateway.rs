@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Waker};
 
 use arc_swap::ArcSwap;
 use fanfare_core::{Core, Filter, Kind, Message, Millis, Principal, Publication, Published, Refusal, TopicName};
@@ -266,6 +267,16 @@ impl Gateway {
         Ok(committed?)
     }
 
+    /// Begins `work` at once, and lets the rest of it run as a task: what it does before it first
+    /// waits is done in the order of these calls. To be called on a task.
+    pub fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut work = Box::pin(work);
+        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            // The task asks again, so that no wake-up is missed.
+            self.tasks.spawn(work);
+        }
+    }
+
     /// Tells a session [`crate::Happening::Told`]. What is told to a connection that is gone is dropped.
     pub fn tell(&self, connection: ConnectionId, what: Box<dyn std::any::Any + Send>) {
         if let Some(inbox) = self.inboxes.get(connection.shard() as usize) {
@@ -483,23 +494,36 @@ pub(crate) struct Routes {
     tunnels: Vec<(u8, WebSocketMount)>,
     streams: [Option<u8>; 256],
     http: Vec<(u8, HttpMount)>,
+    alpn: Vec<&'static str>,
 }
 
 impl Routes {
     fn new(doors: &[Arc<dyn Door>]) -> Self {
-        let mut routes = Self { websockets: Vec::new(), tunnels: Vec::new(), streams: [None; 256], http: Vec::new() };
+        let mut routes = Self {
+            websockets: Vec::new(),
+            tunnels: Vec::new(),
+            streams: [None; 256],
+            http: Vec::new(),
+            alpn: Vec::new(),
+        };
         for (number, door) in doors.iter().enumerate() {
             let number = number as u8;
             let mounts = door.mounts();
             routes.websockets.extend(mounts.websockets.into_iter().map(|mount| (number, mount)));
             routes.tunnels.extend(mounts.tunnels.into_iter().map(|mount| (number, mount)));
             routes.http.extend(mounts.http.into_iter().map(|mount| (number, mount)));
+            routes.alpn.extend(mounts.alpn);
             for mount in mounts.streams {
                 routes.streams[mount.first_byte as usize] = Some(number);
             }
         }
         routes.http.sort_by_key(|(_, mount)| std::cmp::Reverse(mount.prefix.len()));
         routes
+    }
+
+    /// Protocols that doors have names for in TLS.
+    pub(crate) fn alpn(&self) -> &[&'static str] {
+        &self.alpn
     }
 
     pub(crate) fn stream(&self, first_byte: u8) -> Option<u8> {
@@ -514,11 +538,49 @@ impl Routes {
         messages.chain(tunnels).find(|(_, mount, _)| mount.path == path)
     }
 
-    pub(crate) fn http(&self, path: &str) -> Option<(u8, &HttpMount)> {
+    /// The mount whose prefix fits best, and which claims the request.
+    pub(crate) fn http(&self, head: &http::request::Parts) -> Option<(u8, &HttpMount)> {
+        let path = head.uri.path();
         let is_for = |prefix: &str| {
             let rest = path.strip_prefix(prefix.trim_end_matches('/'));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        self.http.iter().find(|(_, mount)| is_for(mount.prefix)).map(|(door, mount)| (*door, mount))
+        let mut fitting = self.http.iter().filter(|(_, mount)| is_for(mount.prefix));
+        fitting.find(|(_, mount)| mount.service.claims(head)).map(|(door, mount)| (*door, mount))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{HttpResponse, HttpService};
+    use crate::http::HttpContext;
+
+    /// Claims what carries a header, or everything.
+    struct Service(Option<&'static str>);
+
+    impl HttpService for Service {
+        fn claims(&self, head: &http::request::Parts) -> bool {
+            self.0.is_none_or(|header| head.headers.contains_key(header))
+        }
+
+        fn call(&self, _: http::Request<hyper::body::Incoming>, _: HttpContext) -> HttpResponse {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[test]
+    fn doors_share_a_path_by_what_they_claim() {
+        let mount = |prefix, header| HttpMount { prefix, service: Arc::new(Service(header)) };
+        let mut routes = Routes::new(&[]);
+        routes.http = vec![(0, mount("/a", Some("x-a"))), (1, mount("/", Some("x-target"))), (2, mount("/", None))];
+        let found = |path: &str, header: &str| {
+            let request = http::Request::get(path).header(header, "1").body(()).expect("it is a request");
+            routes.http(&request.into_parts().0).map(|(door, _)| door)
+        };
+        assert_eq!(found("/", "x-target"), Some(1));
+        assert_eq!(found("/", "x-other"), Some(2));
+        assert_eq!(found("/a/b", "x-a"), Some(0));
+        assert_eq!(found("/a/b", "x-other"), Some(2), "who does not claim leaves it to the next");
     }
 }

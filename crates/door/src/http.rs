@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
+use crate::contract::TlsPeer;
 use crate::gateway::Gateway;
 
 /// Body of a response: whole, or a stream that goes on.
@@ -34,6 +35,8 @@ pub struct HttpContext {
     pub peer: SocketAddr,
     /// The link is encrypted.
     pub is_secure: bool,
+    /// What TLS says about the peer; `None` where the link is not encrypted.
+    pub tls: Option<Arc<TlsPeer>>,
 }
 
 /// Serves a connection until its client is done or the server drains.
@@ -96,8 +99,9 @@ async fn answer(request: http::Request<Incoming>, context: HttpContext) -> http:
     let mut response = if is_preflight {
         preflight(&request)
     } else {
-        match gateway.routes.http(request.uri().path()) {
-            Some((_, mount)) => mount.service.clone().call(request, context).await,
+        let (head, body) = request.into_parts();
+        match gateway.routes.http(&head) {
+            Some((_, mount)) => mount.service.clone().call(http::Request::from_parts(head, body), context).await,
             None => error(http::StatusCode::NOT_FOUND, "not_found", "nothing is served under this path"),
         }
     };

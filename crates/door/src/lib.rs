@@ -32,7 +32,7 @@ mod wheel;
 pub use address::ConnectionId;
 pub use contract::{
     Arrival, Door, Goodbye, Happening, HttpMount, HttpResponse, HttpService, Mounts, Opening, Outgoing, Reply, Session,
-    Shape, StreamMount, Ticket, WebSocketMount,
+    Shape, StreamMount, Ticket, TlsPeer, WebSocketMount,
 };
 pub use gateway::{Clock, Gateway, GatewayParts};
 pub use head::Head;
@@ -41,5 +41,5 @@ pub use limits::{DriverLimits, Policy};
 pub use listener::{ListenError, Server, ServerOptions};
 pub use listening::{Listening, StreamItem};
 pub use shard::ConnectionSummary;
-pub use tls::{TlsError, server_config};
+pub use tls::{ClientCertificates, TlsError, server_config};
 pub use turn::{Replay, SubscribeRequest, Subscribed, Turn};

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use mio::net::TcpStream;
 use rustls::ServerConnection;
 
+use crate::contract::TlsPeer;
+
 /// A socket and, if it is encrypted, the state of its TLS.
 pub(crate) enum Link {
     Plain(TcpStream),
@@ -38,6 +40,14 @@ impl Link {
         match self {
             Self::Plain(socket) => retry(|| socket.write(bytes)),
             Self::Tls(link) => link.write(bytes),
+        }
+    }
+
+    /// What the handshake said about the peer.
+    pub(crate) fn tls_peer(&self) -> Option<TlsPeer> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(link) => Some(TlsPeer::of(&link.tls)),
         }
     }
 
@@ -141,7 +151,8 @@ mod tests {
         let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(key.cert.der().clone()).unwrap();
-        let server = crate::tls::server_config(key.cert.pem().as_bytes(), key.signing_key.serialize_pem().as_bytes());
+        let server =
+            crate::tls::server_config(key.cert.pem().as_bytes(), key.signing_key.serialize_pem().as_bytes(), None);
         let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -121,7 +121,8 @@ impl Server {
             let thread = std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || shard.run());
             shards.push(thread.map_err(system("a thread cannot be started"))?);
         }
-        spawn_tasks(&gateway, streams, options.tls);
+        let tls = options.tls.map(|config| tls::with_protocols(&config, gateway.routes.alpn()));
+        spawn_tasks(&gateway, streams, tls);
         for door in &gateway.doors {
             door.start(&gateway)?;
         }
@@ -296,7 +297,7 @@ async fn serve_handoff(
     peer: SocketAddr,
     tls: Option<Arc<rustls::ServerConfig>>,
 ) -> bool {
-    let context = |is_secure| HttpContext { gateway: gateway.clone(), peer, is_secure };
+    let context = |is_secure| HttpContext { gateway: gateway.clone(), peer, is_secure, tls: None };
     if !stream.starts_with_tls() {
         http::serve(stream, context(false)).await;
         return true;

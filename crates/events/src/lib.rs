@@ -29,6 +29,7 @@
 //! | `pattern` | patterns: from JSON to a tree, and the tree held against an event |
 //! | `event`, `put_events` | the envelope, and the request that brings events |
 //! | `path`, `template`, `transform` | paths into an event, topics made of them, inputs made of them |
+//! | `sink` | how others put an event, without knowing who keeps the bus |
 //! | `target`, `rule`, `bus` | whom rules send to, and the operations on all of it |
 //! | `config` | rules as a configuration file states them |
 //! | [`limits`] | every bound |
@@ -43,6 +44,7 @@ mod path;
 mod pattern;
 mod put_events;
 mod rule;
+mod sink;
 mod target;
 mod template;
 mod transform;
@@ -55,6 +57,7 @@ pub use path::{EventPath, PathError};
 pub use pattern::{Pattern, PatternError};
 pub use put_events::{Entry, EntryFailure, PutEvents};
 pub use rule::{MANAGED_BY, Rule, RuleState};
+pub use sink::EventSink;
 pub use target::{
     Address, DeadLetterConfig, Destination, RetryPolicy, Target, TargetError, TargetForm, TransformerForm,
 };

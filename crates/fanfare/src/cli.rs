@@ -36,6 +36,8 @@ pub enum Command {
     Pub(PubArgs),
     /// Make a token
     Token(TokenArgs),
+    /// Make an entry of the file of MQTT users, from a password on standard input
+    Passwd(PasswdArgs),
     /// Drive load at a Fanfare and measure
     Bench(fanfare_load::BenchArgs),
     /// Tell all mistakes in a configuration file
@@ -198,6 +200,14 @@ pub struct TokenArgs {
     /// Folder with the key of development mode [default: ./.fanfare]
     #[arg(long, value_name = "DIR")]
     pub data: Option<String>,
+}
+
+/// Flags of `passwd`.
+#[derive(Args, Debug)]
+pub struct PasswdArgs {
+    /// The user's name
+    #[arg(default_value = "user")]
+    pub name: String,
 }
 
 /// Flags of `check`.

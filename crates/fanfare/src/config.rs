@@ -6,8 +6,13 @@
 //! ```
 
 mod accept;
+mod access;
+mod authority;
 mod environment;
+mod events;
+mod functions;
 mod identity;
+mod iot;
 mod keys;
 mod layers;
 mod mistake;
@@ -25,9 +30,12 @@ use std::path::{Path, PathBuf};
 use fanfare_core::{CoreLimits, HistorySettings, SpaceSettings};
 use layers::Layers;
 
+pub use access::{Aws, AwsCredential, Iot, IotAuthorizer, IotPolicy, MqttCertificate};
+pub use authority::AccessMistake;
 pub use fanfare_identity::Secret;
 pub use keys::{
-    Auth, Config, History, Limits, Log, LogFormat, LogLevel, Otlp, SigningKey, SlowConsumer, Space, Tls, Websocket,
+    Auth, ClientCertificates, Config, Destination, Events, Function, History, Limits, Log, LogFormat, LogLevel, Otlp,
+    SigningKey, SlowConsumer, Space, Tls, Websocket,
 };
 pub use mistake::{ConfigError, Mistake, Origin, Problem};
 pub use nearest::nearest;
@@ -100,7 +108,12 @@ impl Config {
     /// Whether nothing says who may do what: then everyone on this machine may do everything.
     pub fn is_development(&self) -> bool {
         let auth = &self.auth;
-        auth.keys.is_empty() && auth.jwks.is_empty() && auth.anonymous_allow.is_empty()
+        let has_tokens = !(auth.keys.is_empty() && auth.jwks.is_empty() && auth.anonymous_allow.is_empty());
+        let has_clients = self.mqtt.users_file.is_some()
+            || !(self.mqtt.certificates.is_empty()
+                && self.iot.authorizers.is_empty()
+                && self.aws.credentials.is_empty());
+        !has_tokens && !has_clients
     }
 
     /// The settings of a space, whether it is configured or not.

@@ -2,15 +2,45 @@
 
 use std::sync::Arc;
 
+use anyhow::anyhow;
 use fanfare_admin::{Operations, OperationsDoor};
 use fanfare_door::Door;
-use fanfare_mqtt::{MqttDoor, MqttOptions};
+use fanfare_events_door::{EventsDoor, EventsOptions};
+use fanfare_mqtt::{MqttDoor, RuleOptions};
 
-/// Every door, in the order of their numbers.
-pub fn all(operations: Operations, mqtt: MqttOptions) -> Vec<Arc<dyn Door>> {
-    vec![
+use crate::config::Config;
+use crate::serve::SharedAccess;
+
+/// Every door, in the order of their numbers. The start page is the last to be asked whether a path is its own.
+///
+/// # Errors
+/// A part of the configuration cannot be used after all.
+pub(crate) fn all(
+    config: &Config,
+    operations: Operations,
+    shared: &SharedAccess,
+) -> anyhow::Result<Vec<Arc<dyn Door>>> {
+    let events = EventsDoor::new(EventsOptions {
+        account: config.aws.account.clone(),
+        region: config.aws.region.clone(),
+        rules: config.events.rules().map_err(|error| anyhow!(error))?,
+        destinations: config.events.destinations().map_err(|error| anyhow!(error))?,
+        functions: shared.functions.clone(),
+        access: shared.access.clone(),
+    })?;
+    let rules = RuleOptions {
+        rules: config.iot.rules().map_err(|error| anyhow!(error))?,
+        functions: shared.functions.clone(),
+        events: Some(events.sink()),
+        http_allow: config.iot.http_allow.clone(),
+        account: config.aws.account.clone(),
+    };
+    Ok(vec![
         Arc::new(fanfare_native::NativeDoor), //
-        Arc::new(MqttDoor::new(mqtt)),
+        Arc::new(
+            MqttDoor::with_authority(config.mqtt.options(&config.iot), shared.authority.clone()).with_rules(rules)?,
+        ),
+        Arc::new(events),
         Arc::new(OperationsDoor::new(operations)),
-    ]
+    ])
 }

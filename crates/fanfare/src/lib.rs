@@ -36,6 +36,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sub(args) => commands::sub::run(args),
         Command::Pub(args) => commands::publish::run(args),
         Command::Token(args) => commands::token::run(args),
+        Command::Passwd(args) => commands::passwd::run(&args),
         Command::Bench(args) => fanfare_load::run(args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => commands::check::run(&args),
         Command::Config => commands::texts::config(),

@@ -7,10 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use fanfare_admin::{Operations, StartPage};
 use fanfare_core::{Log, MemoryLog, SpaceSettings};
-use fanfare_door::{DriverLimits, Gateway, GatewayParts, ListenError, Policy, Server, ServerOptions};
-use fanfare_identity::{AdminKeys, Gate, GateConfig, KeyAlgorithm, KeyConfig, KeyMaterial, Revocations};
+use fanfare_door::{
+    ClientCertificates, DriverLimits, Gateway, GatewayParts, ListenError, Policy, Server, ServerOptions,
+};
+use fanfare_functions::Functions;
+use fanfare_iam::Access;
+use fanfare_identity::{AdminKeys, Gate, GateConfig, KeyAlgorithm, KeyConfig, KeyMaterial, Passwords, Revocations};
+use fanfare_mqtt::Authority;
 use fanfare_store::{EmbeddedLog, StoreOptions};
 use fanfare_telemetry::{LogFormat, LogGuard, LogOptions, MeterBook, Metrics, UsageBook};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -39,15 +45,17 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("task").build()?;
     let log = open_log(&config)?;
     let usage = Arc::new(Mutex::new(UsageBook::restore(&*log)?));
-    let server = {
+    let (server, access) = {
         let _inside = runtime.enter();
-        start(&config, log.clone(), usage.clone(), files_max, runtime.handle())?
+        let access = SharedAccess::new(&config)?;
+        let server = start(&config, log.clone(), usage.clone(), files_max, &access, runtime.handle())?;
+        (server, access)
     };
     let limits = server.gateway.limits();
     output::write_to_reader(start_page::render(&config, &server.addresses, limits.connections, files_max).as_bytes())?;
     runtime.spawn(server.gateway.gate.keep_keys_fresh());
     runtime.spawn(keep_books(server.gateway.clone(), usage.clone()));
-    runtime.block_on(run(&args, &config, &server.gateway, files_max))?;
+    runtime.block_on(run(&args, &config, &server.gateway, &access, files_max))?;
     let drain_ms = config.limits.drain_timeout_ms;
     tracing::info!(connections = server.gateway.connection_count(), within_ms = drain_ms, "draining");
     runtime.spawn(exit_at_second_signal());
@@ -61,6 +69,34 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     runtime.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who is who beside tokens, for all doors, and what outlives a change of it.
+pub(crate) struct SharedAccess {
+    pub(crate) authority: Arc<ArcSwap<Authority>>,
+    /// The access keys and policies of `authority`, for doors that need no more.
+    pub(crate) access: Arc<ArcSwap<Access>>,
+    passwords: Arc<Passwords>,
+    pub(crate) functions: Functions,
+}
+
+impl SharedAccess {
+    fn new(config: &Config) -> anyhow::Result<Self> {
+        let (passwords, functions) = (Arc::new(Passwords::new()?), config.functions()?);
+        let authority = Arc::new(ArcSwap::from_pointee(config.authority(&passwords, &functions)?));
+        let access = Arc::new(ArcSwap::new(authority.load().access.clone()));
+        Ok(Self { authority, access, passwords, functions })
+    }
+
+    /// What was read anew counts from now on.
+    fn store(&self, authority: Authority) {
+        self.access.store(authority.access.clone());
+        self.authority.store(Arc::new(authority));
+    }
+
+    fn read(&self, config: &Config) -> anyhow::Result<Authority> {
+        Ok(config.authority(&self.passwords, &self.functions)?)
+    }
 }
 
 fn refuse_what_cannot_be(config: &Config) -> anyhow::Result<()> {
@@ -128,6 +164,7 @@ fn start(
     log: Arc<dyn Log>,
     usage: Arc<Mutex<UsageBook>>,
     files_max: u64,
+    shared: &SharedAccess,
     tasks: &tokio::runtime::Handle,
 ) -> anyhow::Result<Server> {
     let revocations = Arc::new(Revocations::load(log.clone(), fanfare_door::Clock::start().now())?);
@@ -136,7 +173,7 @@ fn start(
     let parts = GatewayParts {
         node: format!("{:06x}", fastrand::u32(..1 << 24)).into(),
         gate,
-        doors: doors::all(operations(config, usage)?, config.mqtt.options()),
+        doors: doors::all(config, operations(config, usage)?, shared)?,
         limits: driver_limits(config, files_max),
         policy: policy(config),
         metrics: Metrics::new(book.clone()),
@@ -144,7 +181,7 @@ fn start(
         tasks: tasks.clone(),
     };
     let tls = match (&config.tls.cert, &config.tls.key) {
-        (Some(cert), Some(key)) => Some(fanfare_door::server_config(&read(cert)?, &read(key)?)?),
+        (Some(cert), Some(key)) => Some(tls(config, &read(cert)?, &read(key)?)?),
         _ => None,
     };
     let shards = match config.shards {
@@ -161,6 +198,18 @@ fn start(
         default_space: config.space_settings(""),
     };
     Server::start(parts, options).map_err(|error| explain(error, config))
+}
+
+fn tls(config: &Config, cert: &[u8], key: &[u8]) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+    let is_required = match config.tls.client_certificates {
+        config::ClientCertificates::Off => return Ok(fanfare_door::server_config(cert, key, None)?),
+        config::ClientCertificates::Optional => false,
+        config::ClientCertificates::Required => true,
+    };
+    let authorities = config.tls.client_ca.as_deref().map(read).transpose()?.unwrap_or_default();
+    let revoked = config.tls.client_crl.as_deref().map(read).transpose()?;
+    let clients = ClientCertificates { authorities: &authorities, revoked: revoked.as_deref(), is_required };
+    Ok(fanfare_door::server_config(cert, key, Some(&clients))?)
 }
 
 fn operations(config: &Config, usage: Arc<Mutex<UsageBook>>) -> anyhow::Result<Operations> {
@@ -264,14 +313,20 @@ fn spaces(config: &Config) -> Vec<(Arc<str>, SpaceSettings)> {
 }
 
 /// Waits for the signal to stop; reloads at SIGHUP.
-async fn run(args: &ServeArgs, first: &Config, gateway: &Gateway, files_max: u64) -> anyhow::Result<()> {
+async fn run(
+    args: &ServeArgs,
+    first: &Config,
+    gateway: &Gateway,
+    access: &SharedAccess,
+    files_max: u64,
+) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = stop_signals()?;
     let mut hangup = signal(SignalKind::hangup())?;
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => match reload(args, first, gateway, files_max) {
+            _ = hangup.recv() => match reload(args, first, gateway, access, files_max) {
                 Ok(()) => tracing::info!("keys, limits and spaces were read again"),
                 Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
             },
@@ -283,15 +338,23 @@ fn stop_signals() -> std::io::Result<(Signal, Signal)> {
     Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
 }
 
-/// Takes keys, limits and spaces of a changed configuration into use. Addresses, data folder,
+/// Takes keys, users, policies, limits and spaces of a changed configuration into use. Addresses, data folder,
 /// shards and certificates need a restart.
-fn reload(args: &ServeArgs, first: &Config, gateway: &Gateway, files_max: u64) -> anyhow::Result<()> {
+fn reload(
+    args: &ServeArgs,
+    first: &Config,
+    gateway: &Gateway,
+    access: &SharedAccess,
+    files_max: u64,
+) -> anyhow::Result<()> {
     let config = args.clone().load()?;
     let is_elsewhere = first.listen.iter().chain(&first.mqtt_listen).any(|address| !address.ip().is_loopback());
     if config.is_development() && is_elsewhere {
         anyhow::bail!("there are no keys any more, and the server is reachable from other machines");
     }
+    let authority = access.read(&config)?;
     gateway.gate.replace(&gate_config(&config)?)?;
+    access.store(authority);
     gateway.core.configure(spaces(&config), Some(config.space_settings("")));
     gateway.replace(driver_limits(&config, files_max), policy(&config));
     Ok(())

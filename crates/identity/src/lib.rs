@@ -4,7 +4,7 @@
 //! out. This crate reads no file, no environment and no clock: configuration is handed in, and so
 //! is the time. The network is touched in one place only, to fetch JSON Web Key Sets.
 //!
-//! Start at [`Gate`]. [`Revocations`] says what stopped counting, [`Tickets`] turn a principal
+//! Start at [`Gate`]. [`Passwords`] checks passwords against hashes. [`Revocations`] says what stopped counting, [`Tickets`] turn a principal
 //! into a one-time URL parameter, [`mint`] makes tokens, [`AdminKeys`] guards operations, and
 //! [`redact`] keeps credentials out of logs.
 
@@ -18,6 +18,7 @@ mod jwks;
 mod key;
 mod keys;
 mod mint;
+mod password;
 mod random;
 mod redact;
 mod revocation;
@@ -32,6 +33,7 @@ pub use jwks::{JWKS_BYTES_MAX, JWKS_FETCH_TIMEOUT, JwksConfig};
 pub use key::{HS256_SECRET_BYTES_MIN, KeyAlgorithm, KeyConfig, KeyMaterial, Secret};
 pub use keys::{CANDIDATES_MAX, KEYS_MAX, Keys};
 pub use mint::{MintError, MintRequest, SigningKey, SigningKeyConfig, SigningMaterial, mint};
+pub use password::{HashError, PASSWORD_BYTES_MAX, PasswordHash, Passwords, Refused, hash_password};
 pub use random::RandomnessUnavailable;
 pub use redact::redact;
 pub use revocation::{REVOCATIONS_MAX, Revocation, RevocationError, Revocations, Revoked};

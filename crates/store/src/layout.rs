@@ -60,6 +60,8 @@ pub(crate) fn table_code(table: RecordTable) -> u8 {
         RecordTable::Usage => 3,
         RecordTable::Sessions => 4,
         RecordTable::Shadows => 5,
+        RecordTable::Rules => 6,
+        RecordTable::Events => 7,
     }
 }
 

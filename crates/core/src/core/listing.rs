@@ -1,11 +1,17 @@
 //! What is there, for operators.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::Core;
 use crate::filter::TopicName;
+use crate::message::Message;
 use crate::space::TopicSummary;
+
+/// Retained messages of one page, at most; so many are looked at while the space is locked.
+pub const RETAINED_PAGE_MAX: usize = 200;
+
 impl Core {
     /// Names of the spaces, in order, after `after`, at most `limit`.
     pub fn spaces(&self, after: Option<&str>, limit: usize) -> Vec<Arc<str>> {
@@ -58,5 +64,38 @@ impl Core {
             let state = space.state.lock();
             (state.history.len(), state.history.weight(), state.history.memory_weight())
         })
+    }
+
+    /// The retained message of a topic.
+    pub fn retained(&self, space: &str, topic: &TopicName) -> Option<Arc<Message>> {
+        let space = self.spaces.read().get(space).cloned()?;
+        space.state.lock().retained.get(topic).cloned()
+    }
+
+    /// A page of a space's retained messages in order of topic, of topics that come after `after`,
+    /// at most `limit` and [`RETAINED_PAGE_MAX`]. Topics that begin with `$` are the server's own
+    /// and are left out.
+    pub fn retained_page(&self, space: &str, after: Option<&TopicName>, limit: usize) -> Vec<Arc<Message>> {
+        let Some(space) = self.spaces.read().get(space).cloned() else { return Vec::new() };
+        let limit = limit.min(RETAINED_PAGE_MAX);
+        let mut page = Vec::with_capacity(limit);
+        let state = space.state.lock();
+        let mut place: Bound<&str> = after.map_or(Bound::Unbounded, |after| Bound::Excluded(&**after));
+        while page.len() < limit {
+            let mut rest = state.retained.range::<str, _>((place, Bound::Unbounded));
+            let Some((topic, message)) = rest.next() else { break };
+            // Everything from "$" to before "%" is passed over at once.
+            place = if topic.starts_with('$') { Bound::Included("%") } else { Bound::Excluded(topic) };
+            if !topic.starts_with('$') {
+                page.push(message.clone());
+            }
+        }
+        page
+    }
+
+    /// How many topics of a space have a retained message.
+    pub fn retained_count(&self, space: &str) -> usize {
+        let space = self.spaces.read().get(space).cloned();
+        space.map_or(0, |space| space.state.lock().retained.len())
     }
 }

@@ -113,6 +113,39 @@ impl Core {
         Ok(published)
     }
 
+    /// Hands a message of the server's own to whoever subscribes now. It is not checked against a
+    /// grant, and neither history, listings nor the log know of it; with `retain` later subscribers
+    /// get it like a retained message, for as long as the server runs. Says whether somebody subscribes.
+    ///
+    /// # Errors
+    /// [`Refusal::Overloaded`] when a receiver's queue is full, and what concerns the space.
+    pub fn pass(&self, publication: Publication, now: Millis) -> Result<bool, Refusal> {
+        let space = self.space(&publication.space)?;
+        let mut state = space.state.lock();
+        let shards = self.room_towards(&state, &publication.topic)?;
+        let stays = publication.retain;
+        if shards == 0 && !stays {
+            return Ok(false);
+        }
+        let mark = state.mark();
+        let message = Arc::new(state.number(publication, None, true, now));
+        if shards == 0 {
+            // Nobody has seen the offset, and the log need not hear of it.
+            state.rewind(&mark);
+        }
+        if stays {
+            state.notes.insert(message.topic.clone(), message.clone());
+        }
+        self.fan_out(shards, &message, None);
+        Ok(shards != 0)
+    }
+
+    /// Whether somebody subscribes to a topic now.
+    pub fn is_wanted(&self, space: &str, topic: &str) -> bool {
+        let space = self.spaces.read().get(space).cloned();
+        space.is_some_and(|space| space.state.lock().interest.shards(topic) != 0)
+    }
+
     fn check_batch(&self, principal: &Principal, publications: &[Publication]) -> Result<Arc<str>, Refusal> {
         let first = publications.first().ok_or(Refusal::InvalidBatch { reason: "it is empty" })?;
         if publications.len() > self.limits.batch_messages_max {

@@ -6,6 +6,7 @@ mod history;
 mod matching;
 mod model;
 mod order;
+mod passing;
 mod presence;
 mod publishing;
 mod restart;

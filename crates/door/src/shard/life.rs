@@ -153,7 +153,9 @@ impl Shard {
 
     fn ask_door(&mut self, slot: u32, head: Option<&Head>, subprotocol: Option<&'static str>) -> Opening {
         let connection = self.connection(slot);
-        let arrival = Arrival { head, subprotocol, peer: connection.peer, is_secure: connection.is_secure };
+        let tls = connection.link.tls_peer();
+        let (peer, is_secure) = (connection.peer, connection.is_secure);
+        let arrival = Arrival { head, subprotocol, peer, is_secure, tls: tls.as_ref() };
         let door = self.gateway.doors[connection.door as usize].clone();
         door.open(&arrival, &mut crate::turn::Turn { shard: self, slot })
     }

@@ -1,19 +1,26 @@
 //! What all connections of the door share.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use fanfare_core::{Action, LogError, Message, Millis, Offset, Position, Publication, TopicName};
+use arc_swap::ArcSwap;
+use fanfare_core::{Action, LogError, Message, Millis, Offset, Position, TopicName};
 use fanfare_door::Gateway;
 use fanfare_mqtt_codec::Qos;
 
 use crate::NAME;
+use crate::authenticate::Authority;
 use crate::groups::Groups;
+use crate::iot::lifecycle::Versions;
+use crate::iot::rules::Rules;
+use crate::iot::shadows::{self, Shadows};
 use crate::ledger::{Ledger, Restored};
 use crate::options::MqttOptions;
 use crate::outbound::{Orphan, Source};
 use crate::registry::{Effect, Registry};
 use crate::state::State;
+use crate::sys;
 use crate::will::Will;
 
 mod restoring;
@@ -21,8 +28,14 @@ mod restoring;
 /// What the door has beside its connections.
 pub(crate) struct Hub {
     pub(crate) options: MqttOptions,
+    /// Who is who, as configured now.
+    pub(crate) authority: Arc<ArcSwap<Authority>>,
     pub(crate) registry: Registry,
     pub(crate) groups: Groups,
+    pub(crate) versions: Versions,
+    /// Subscriptions of all sessions, connected or not.
+    pub(crate) subscriptions: Arc<AtomicUsize>,
+    pub(crate) rules: OnceLock<Rules>,
     started: OnceLock<Started>,
 }
 
@@ -30,11 +43,21 @@ struct Started {
     gateway: Arc<Gateway>,
     ledger: Ledger,
     space: Arc<str>,
+    shadows: Shadows,
 }
 
 impl Hub {
-    pub(crate) fn new(options: MqttOptions) -> Self {
-        Self { options, registry: Registry::default(), groups: Groups::default(), started: OnceLock::new() }
+    pub(crate) fn new(options: MqttOptions, authority: Arc<ArcSwap<Authority>>) -> Self {
+        Self {
+            options,
+            authority,
+            registry: Registry::default(),
+            groups: Groups::default(),
+            versions: Versions::default(),
+            subscriptions: Arc::default(),
+            rules: OnceLock::new(),
+            started: OnceLock::new(),
+        }
     }
 
     /// Finds the sessions of earlier runs and begins to look after them.
@@ -42,7 +65,10 @@ impl Hub {
         let space = gateway.default_space().clone();
         let ledger = Ledger::new(gateway.core.clone());
         let restored = ledger.restore()?;
-        let _ = self.started.set(Started { gateway: gateway.clone(), ledger, space });
+        let (shadows, jobs) = Shadows::open(gateway.core.clone(), self.options.shadows_max)?;
+        let _ = self.started.set(Started { gateway: gateway.clone(), ledger, space, shadows });
+        gateway.tasks.spawn(shadows::answer_all(self.clone(), jobs));
+        sys::start(self);
         self.take_back(restored);
         gateway.tasks.spawn(keep_watch(self.clone()));
         Ok(())
@@ -58,6 +84,10 @@ impl Hub {
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.started().ledger
+    }
+
+    pub(crate) fn shadows(&self) -> &Shadows {
+        &self.started().shadows
     }
 
     /// The space whose topics MQTT's are.
@@ -120,17 +150,6 @@ impl Hub {
             if let Err(refusal) = gateway.publish(&principal, publication, NAME).await {
                 tracing::debug!(%refusal, "a will was not published");
                 gateway.metrics.refusal(NAME, refusal.code());
-            }
-        });
-    }
-
-    /// Publishes something of the door's own, beside clients.
-    pub(crate) fn announce(self: &Arc<Self>, publication: Publication) {
-        let gateway = self.gateway().clone();
-        self.gateway().tasks.spawn(async move {
-            let everybody = fanfare_core::Principal::anonymous(fanfare_core::Grant::everything());
-            if let Err(refusal) = gateway.publish(&everybody, publication, NAME).await {
-                tracing::debug!(%refusal, "an event was not published");
             }
         });
     }

@@ -47,6 +47,18 @@ pub struct MqttOptions {
     pub queue_messages: usize,
     /// The code for a subscription that is not allowed.
     pub deny_code: DenyCode,
+    /// How long a connection lasts that proved with a signature (SigV4) who it is, in seconds; 0 is no bound.
+    pub sigv4_session_max_s: u32,
+    /// Every client is the thing of its client id, which policies may then speak about.
+    pub has_things: bool,
+    /// How often the topics below `$SYS` are published, in seconds; 0 is never.
+    pub sys_interval_s: u32,
+    /// Whether comings and goings are published below `$aws/events`; unset is only in [`Profile::AwsIot`].
+    pub lifecycle_events: Option<bool>,
+    /// Device shadows, in all, deleted ones included.
+    pub shadows_max: usize,
+    /// Messages sent to single clients over HTTP that wait for their acknowledgements, in all.
+    pub direct_messages_max: usize,
 }
 
 impl Default for MqttOptions {
@@ -63,6 +75,12 @@ impl Default for MqttOptions {
             client_id_bytes: 256,
             queue_messages: 1_000,
             deny_code: DenyCode::default(),
+            sigv4_session_max_s: 0,
+            has_things: false,
+            sys_interval_s: 10,
+            lifecycle_events: None,
+            shadows_max: 100_000,
+            direct_messages_max: 256,
         }
     }
 }
@@ -95,6 +113,10 @@ impl MqttOptions {
             DenyCode::Specific => ReasonCode::NotAuthorized,
             DenyCode::Unspecified => ReasonCode::UnspecifiedError,
         }
+    }
+
+    pub(crate) fn has_lifecycle_events(&self) -> bool {
+        self.lifecycle_events.unwrap_or(self.is_aws())
     }
 
     /// Whether AWS's departures are wanted.

@@ -9,22 +9,28 @@ use std::sync::Arc;
 
 use fanfare_core::{Millis, Principal, TopicName};
 use fanfare_door::{Goodbye, Happening, Reply, Session, Ticket, Turn};
-use fanfare_mqtt_codec::{self as codec, Ack, DecodeError, Disconnect, Level, Packet, ReasonCode};
+use fanfare_mqtt_codec::{self as codec, Ack, DecodeError, Disconnect, Level, Packet, PacketId, ReasonCode};
 use hashbrown::HashMap;
+use tokio::sync::oneshot;
 
+use crate::authenticate::{Arrived, Authorization};
 use crate::groups::Dealt;
 use crate::hub::Hub;
+use crate::iot::errands::Errand;
+use crate::iot::lifecycle::{Ending, Life};
 use crate::registry::Handover;
 use crate::session::connecting::{Admission, Asking};
 use crate::session::publishing::Answer;
 use crate::state::State;
 use crate::will::Will;
 
+mod authorized;
 mod connecting;
 mod leaving;
 mod publishing;
 mod sending;
-mod subscribing;
+pub(crate) mod subscribing;
+mod things;
 
 pub(crate) use sending::{SILENT, encode_plain};
 
@@ -34,6 +40,10 @@ const CONNECT_TIMER: u32 = 0;
 const KEEP_ALIVE_TIMER: u32 = 1;
 /// What is in flight is written down.
 const FLIGHT_TIMER: u32 = 2;
+/// An authorizer must be asked again.
+const RENEWAL_TIMER: u32 = 3;
+/// What the client has proved counts no longer.
+const TERM_TIMER: u32 = 4;
 
 /// Who the client is, or why nobody we know.
 const ADMITTED: Ticket = 0;
@@ -47,6 +57,8 @@ const PAGE: Ticket = 3;
 const RECORDED: Ticket = 4;
 /// The session is in the ledger, and its client welcome.
 const WELCOME: Ticket = 5;
+/// An authorizer was asked again.
+const RENEWED: Ticket = 6;
 /// Tickets of answers that wait for the disk begin here.
 const ANSWERS: Ticket = 16;
 
@@ -72,8 +84,16 @@ pub(crate) struct MqttSession {
     silence_ms: u64,
     /// When the last packet was complete.
     heard_at: Millis,
+    /// How the client arrived, until CONNECT has come.
+    arrived: Option<Box<Arrived>>,
+    /// How long what it has proved counts, where that is bounded.
+    authorization: Option<Box<Authorization>>,
     asking: Option<Box<Asking>>,
     live: Option<Box<Live>>,
+    /// Why the connection ends, once that is known.
+    ending: Option<Ending>,
+    /// Hears of it when the client id is let go.
+    on_left: Option<oneshot::Sender<()>>,
 }
 
 /// What a connection has once CONNACK was sent.
@@ -106,6 +126,13 @@ struct Live {
     /// It will be written down when the timer says so.
     is_timer_set: bool,
     holds_input: bool,
+    connected_at: Millis,
+    /// Seconds; 0 is for ever.
+    keep_alive: u16,
+    /// What events about it say; absent where there are none.
+    life: Option<Box<Life>>,
+    /// Who waits for acknowledgements of direct messages.
+    receipts: Vec<(PacketId, oneshot::Sender<()>)>,
 }
 
 impl Session for MqttSession {
@@ -139,9 +166,10 @@ impl Session for MqttSession {
 }
 
 impl MqttSession {
-    pub(crate) fn new(hub: Arc<Hub>, turn: &Turn<'_>) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, arrived: Option<Box<Arrived>>, turn: &Turn<'_>) -> Self {
         let (phase, level, heard_at) = (Phase::Connecting, Level::V4, turn.now());
-        Self { hub, phase, level, silence_ms: 0, heard_at, asking: None, live: None }
+        let (asking, authorization, live, ending, on_left) = (None, None, None, None, None);
+        Self { hub, phase, level, silence_ms: 0, heard_at, arrived, authorization, asking, live, ending, on_left }
     }
 
     /// Deals with the packets in `bytes`; says how many bytes are done with.
@@ -212,6 +240,8 @@ impl MqttSession {
             }
             (KEEP_ALIVE_TIMER, Phase::Connected) => self.check_silence(turn),
             (FLIGHT_TIMER, Phase::Connected) => self.on_flight_timer(turn),
+            (RENEWAL_TIMER, Phase::Connected) => self.renew(turn),
+            (TERM_TIMER, Phase::Connected) => self.end_term(turn),
             _ => {}
         }
     }
@@ -230,6 +260,7 @@ impl MqttSession {
             (WELCOME, Phase::Waiting, Reply::Committed(result)) => self.on_kept(result, turn),
             (RECALLED, Phase::Connected, Reply::Value(value)) => self.on_recalled(value, turn),
             (PAGE, Phase::Connected, Reply::Value(value)) => self.on_page(value, turn),
+            (RENEWED, Phase::Connected, reply) => self.on_renewed(reply, turn),
             (RECALLED | PAGE, Phase::Connected, _) => {
                 self.fail(ReasonCode::UnspecifiedError, "the log is not there", turn)
             }
@@ -246,6 +277,10 @@ impl MqttSession {
         }
         let what = match what.downcast::<Dealt>() {
             Ok(dealt) => return self.on_dealt(*dealt, turn),
+            Err(what) => what,
+        };
+        let what = match what.downcast::<Errand>() {
+            Ok(errand) => return self.on_errand(*errand, turn),
             Err(what) => what,
         };
         if what.is::<leaving::LetGo>() {
@@ -284,6 +319,7 @@ impl MqttSession {
             self.phase = Phase::Ended;
             return turn.close(session_end(1002, "malformed CONNECT"));
         }
+        self.ending.get_or_insert(Ending::ClientError);
         self.say_disconnect(error.reason(), turn);
         self.phase = Phase::Ended;
         turn.close(session_end(
@@ -295,6 +331,7 @@ impl MqttSession {
     /// Ends the connection for a reason that MQTT 5 can say.
     fn fail(&mut self, reason: ReasonCode, why: &'static str, turn: &mut Turn<'_>) {
         tracing::info!(connection = ?turn.connection(), peer = %turn.peer(), %reason, why, "an MQTT connection is ended");
+        self.ending.get_or_insert(Ending::of_reason(reason));
         self.say_disconnect(reason, turn);
         self.phase = Phase::Ended;
         turn.close(session_end(1008, why));

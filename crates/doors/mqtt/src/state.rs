@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fanfare_core::{Filter, FilterSet, Message, Offset};
+use fanfare_core::{Filter, FilterSet, Message, Millis, Offset};
 use fanfare_mqtt_codec::{PacketId, Qos};
 
 use crate::groups::Share;
+use crate::iot::lifecycle::Ending;
 use crate::outbound::Outbound;
+use crate::sys::Counted;
 use crate::translate::quality;
 
 /// A subscription as the client made it.
@@ -28,6 +30,8 @@ pub(crate) struct Subscription {
     pub(crate) number: Option<u16>,
     /// The core keeps messages for it.
     pub(crate) is_held: bool,
+    /// For the count of all of them; absent until it has a place in a session.
+    pub(crate) counted: Option<Counted>,
 }
 
 /// How a message is to be sent, after all subscriptions that match were asked.
@@ -52,12 +56,14 @@ pub(crate) struct State {
     pub(crate) is_recorded: bool,
     /// Ids of messages of quality 2 that were taken and not released.
     pub(crate) received: BTreeSet<PacketId>,
+    /// When and why its last connection ended, if that was in this run.
+    pub(crate) left: Option<(Millis, Ending)>,
 }
 
 impl State {
     pub(crate) fn new(client_id: Arc<str>, subject: Option<Arc<str>>, expiry_s: u32) -> Self {
         let (subscriptions, outbound, received) = Default::default();
-        Self { client_id, subject, expiry_s, subscriptions, outbound, is_recorded: false, received }
+        Self { client_id, subject, expiry_s, subscriptions, outbound, is_recorded: false, received, left: None }
     }
 
     /// It outlives its connection, so that the ledger must know of it.

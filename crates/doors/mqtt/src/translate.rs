@@ -67,18 +67,16 @@ pub(crate) fn with_properties<T>(
         let seconds = at.saturating_sub(now).div_ceil(1_000);
         properties.expiry_seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
     }
-    match &message.headers {
-        Some(headers) => {
-            properties.content_type = headers.content_type.as_deref();
-            properties.response_topic = headers.response_topic.as_deref();
-            properties.correlation_data = headers.correlation.as_deref();
-            properties.payload_is_text = headers.is_utf8;
-        }
-        None if message.kind == Kind::Json => {
-            properties.content_type = Some("application/json");
-            properties.payload_is_text = Some(true);
-        }
-        None => {}
+    if let Some(headers) = &message.headers {
+        properties.content_type = headers.content_type.as_deref();
+        properties.response_topic = headers.response_topic.as_deref();
+        properties.correlation_data = headers.correlation.as_deref();
+        properties.payload_is_text = headers.is_utf8;
+    }
+    // JSON of this door always names its type: this one is of another.
+    if message.kind == Kind::Json && properties.content_type.is_none() {
+        properties.content_type = Some("application/json");
+        properties.payload_is_text = Some(true);
     }
     if message.properties.is_empty() {
         return use_them(properties);

@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use fanfare_core::{HistoryPage, Kind, Member, Message, Position, PresenceChange, PresenceEvent};
 use serde_json::{Value, json};
 
+use crate::headers;
+
 /// The space that frames leave out.
 pub(crate) const DEFAULT_SPACE: &str = "default";
 
@@ -30,9 +32,7 @@ pub(crate) fn message(out: &mut Vec<u8>, message: &Message, is_retained: bool, h
         out.extend_from_slice(b",\"from\":");
         string(out, publisher);
     }
-    if !message.properties.is_empty() {
-        properties(out, message);
-    }
+    headers::write(out, message);
     if is_retained {
         out.extend_from_slice(b",\"retained\":true");
     }
@@ -56,16 +56,6 @@ fn payload(out: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
             out.push(b'"');
         }
     }
-}
-
-/// A property that repeats is given once, with its last value: an object has each name once.
-fn properties(out: &mut Vec<u8>, message: &Message) {
-    let mut object = serde_json::Map::new();
-    for (name, value) in &message.properties {
-        object.insert(name.to_string(), Value::String(value.to_string()));
-    }
-    out.extend_from_slice(b",\"properties\":");
-    out.extend_from_slice(Value::Object(object).to_string().as_bytes());
 }
 
 /// A position as its text.
@@ -148,10 +138,11 @@ pub(crate) fn member(member: &Member) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fanfare_core::{Guarantee, TopicName};
+    use bytes::Bytes;
+    use fanfare_core::{Guarantee, Headers, TopicName};
 
-    fn frame(kind: Kind, payload: &'static [u8]) -> Value {
-        let message_value = Message {
+    fn plain(kind: Kind, payload: &'static [u8]) -> Message {
+        Message {
             space: "default".into(),
             topic: TopicName::new("a\"b").unwrap(),
             payload: payload.into(),
@@ -168,10 +159,43 @@ mod tests {
             offset: 3,
             previous: 0,
             is_retained: false,
-        };
+        }
+    }
+
+    fn text(one: &Message) -> String {
         let mut out = Vec::new();
-        message(&mut out, &message_value, true, true);
-        serde_json::from_slice(&out).unwrap()
+        message(&mut out, one, true, true);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn frame(kind: Kind, payload: &'static [u8]) -> Value {
+        serde_json::from_str(&text(&plain(kind, payload))).unwrap()
+    }
+
+    #[test]
+    fn headers_and_repeated_properties_are_given_in_full() {
+        let pairs = [("z", "1"), ("a", "\""), ("z", "2")].map(|(name, value)| (name.into(), value.into()));
+        let headers = Headers {
+            content_type: Some("image/png".into()),
+            response_topic: Some("answers".into()),
+            correlation: Some(Bytes::from_static(&[0xFF, 0])),
+            is_utf8: Some(false),
+        };
+        let mut one = plain(Kind::Binary, b"x");
+        one.properties = pairs.to_vec();
+        one.expires_at = Some(99);
+        assert!(text(&one).contains(r#""headers":{"properties":["#), "properties alone: {}", text(&one));
+        one.headers = Some(Box::new(headers));
+        let written = text(&one);
+        assert!(written.contains(r#","properties":{"a":"\"","z":"2"},"headers":{"#), "{written}");
+        let value: Value = serde_json::from_str(&written).unwrap();
+        let expected = json!({
+            "content_type": "image/png", "response_topic": "answers", "correlation_data": "/wA=", "utf8": false,
+            "properties": [["z", "1"], ["a", "\""], ["z", "2"]],
+        });
+        assert_eq!((&value["headers"], &value["expires_at"]), (&expected, &json!(99)));
+        one.properties.truncate(2);
+        assert!(text(&one).contains(r#""properties":{"z":"1","a":"\""},"headers":{"content_type""#), "{}", text(&one));
     }
 
     #[test]

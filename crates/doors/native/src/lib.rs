@@ -1,10 +1,12 @@
 //! The native door: a small JSON protocol over WebSocket, SSE, streams and long poll.
 //!
 //! `docs/protocol.md` describes it frame by frame. `session` is the WebSocket side, `http` the
-//! other transports, `frames` what both write and `requests` what both read.
+//! other transports, `frames` what both write and `requests` what both read; `headers` is what
+//! a message has beside its payload.
 
 mod errors;
 mod frames;
+mod headers;
 mod http;
 mod requests;
 mod session;

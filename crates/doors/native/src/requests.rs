@@ -6,16 +6,15 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use fanfare_core::{Filter, Kind, Publication, Since, TopicName};
+use fanfare_core::{Filter, Kind, Millis, Publication, Since, TopicName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::errors::Problem;
+use crate::headers::{HeaderFields, PropertyFields};
 
 /// Longest space name that is looked at.
 const SPACE_BYTES_MAX: usize = 128;
-/// Most properties of a message.
-const PROPERTIES_MAX: usize = 64;
 
 /// Any frame of a client: the fields of all of them. One pass over the text reads it.
 #[derive(Debug, Deserialize)]
@@ -42,7 +41,9 @@ pub(crate) struct Frame<'a> {
     pub(crate) key: Option<Box<str>>,
     #[serde(default)]
     pub(crate) retain: bool,
-    pub(crate) properties: Option<serde_json::Map<String, serde_json::Value>>,
+    pub(crate) properties: Option<PropertyFields>,
+    pub(crate) headers: Option<Box<HeaderFields>>,
+    pub(crate) ttl_ms: Option<u64>,
     #[serde(borrow)]
     pub(crate) token: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -68,9 +69,9 @@ pub(crate) fn diagnose(text: &str, error: &serde_json::Error) -> (Option<u64>, S
         "type" | "topic" | "pattern" | "space" | "since" | "text" | "base64" | "key" | "token" | "action" | "after" => {
             value.is_string() || (value.is_null() && name != "type")
         }
-        "id" | "limit" => value.is_u64() || value.is_null(),
+        "id" | "limit" | "ttl_ms" => value.is_u64() || value.is_null(),
         "presence" | "retain" => value.is_boolean(),
-        "properties" => value.is_object() || value.is_null(),
+        "properties" | "headers" => value.is_object() || value.is_null(),
         _ => true,
     };
     let id = fields.get("id").and_then(serde_json::Value::as_u64);
@@ -109,6 +110,8 @@ impl<'a> Frame<'a> {
             key: self.key,
             retain: self.retain,
             properties: self.properties,
+            headers: self.headers,
+            ttl_ms: self.ttl_ms,
         })
     }
 }
@@ -128,13 +131,15 @@ pub(crate) struct PublishFields<'a> {
     pub(crate) key: Option<Box<str>>,
     #[serde(default)]
     pub(crate) retain: bool,
-    #[serde(default)]
-    pub(crate) properties: Option<serde_json::Map<String, serde_json::Value>>,
+    pub(crate) properties: Option<PropertyFields>,
+    pub(crate) headers: Option<Box<HeaderFields>>,
+    /// For how long it is of use, from now on.
+    pub(crate) ttl_ms: Option<u64>,
 }
 
 impl PublishFields<'_> {
-    /// The publication that they describe.
-    pub(crate) fn into_publication(self, spaces: &mut Spaces) -> Result<Publication, Problem> {
+    /// The publication that they describe, made now.
+    pub(crate) fn into_publication(self, spaces: &mut Spaces, now: Millis) -> Result<Publication, Problem> {
         let (kind, payload) = match (self.data, self.text, self.base64) {
             (Some(data), None, None) => (Kind::Json, Bytes::copy_from_slice(data.get().as_bytes())),
             (None, Some(text), None) => (Kind::Text, Bytes::copy_from_slice(text.as_bytes())),
@@ -149,15 +154,15 @@ impl PublishFields<'_> {
             Publication::new(spaces.get(self.space.as_deref())?, TopicName::new(&self.topic)?, kind, payload);
         publication.idempotency_key = self.key;
         publication.retain = self.retain;
+        publication.expires_at = self.ttl_ms.map(|ttl| now.saturating_add(ttl.max(1)));
         if let Some(properties) = self.properties {
-            if properties.len() > PROPERTIES_MAX {
-                return Err(Problem::bad_request("properties: more than 64"));
-            }
-            for (name, value) in properties {
-                let serde_json::Value::String(value) = value else {
-                    return Err(Problem::bad_request(format!("properties.{name}: a string is needed")));
-                };
-                publication.properties.push((name.into(), value.into()));
+            publication.properties = properties.into_properties()?;
+        }
+        if let Some(headers) = self.headers {
+            let (headers, properties) = headers.into_headers()?;
+            publication.headers = headers;
+            if !properties.is_empty() {
+                publication.properties = properties;
             }
         }
         Ok(publication)

@@ -293,7 +293,7 @@ impl NativeSession {
 
     fn publish(&mut self, frame: Frame<'_>, turn: &mut Turn<'_>) -> Result<(), Problem> {
         let id = frame.id;
-        let publication = frame.into_publish()?.into_publication(&mut self.spaces)?;
+        let publication = frame.into_publish()?.into_publication(&mut self.spaces, turn.now())?;
         let ticket = id.map(|_| self.next_ticket + 1);
         let published = turn.publish(publication, ticket)?;
         let Some(id) = id else { return Ok(()) };

@@ -34,6 +34,9 @@ impl Acceptor<'_> {
                 self.list(node, path, kind, |this, item, path| this.section(item, path, &keys))
             }
             Kind::Named(keys) => self.named(node, path, &keys()),
+            Kind::Tables => self.list(node, path, kind, |this, item, path| {
+                this.table(item, path, |_, entry, _| Some(entry.node)) //
+            }),
         }
     }
 

@@ -78,7 +78,7 @@ fn parse(text: &str, kind: Option<Kind>, origin: &Origin) -> Result<Node, String
             Ok(node(Tree::List(items.collect())))
         }
         Some(Kind::Texts(_)) => tree::read_value(text, origin),
-        Some(Kind::Sections(_)) if is_toml('[') => tree::read_value(text, origin),
+        Some(Kind::Sections(_) | Kind::Tables) if is_toml('[') => tree::read_value(text, origin),
         Some(Kind::Section(_) | Kind::Named(_)) if is_toml('{') => tree::read_value(text, origin),
         _ => leaf(text.into()),
     }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use fanfare_core::{CoreLimits, HistorySettings, SpaceSettings};
 use serde::Deserialize;
 
-use super::schema::Kind::{Count, Named, Section, Sections, Switch, Text, Texts};
+use super::access::{Aws, Iot, MqttCertificate};
+use super::schema::Kind::{Count, Named, Section, Sections, Switch, Tables, Text, Texts};
 use super::schema::{Form, Shown, sections};
 use fanfare_identity::{ClaimRules, KeyAlgorithm, Secret};
 use fanfare_mqtt::MqttOptions;
@@ -19,6 +20,8 @@ const MESSAGE_BYTES_MAX: u64 = 256 << 20;
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 const YEARS_MS: u64 = 10 * 366 * 24 * HOUR_MS;
 
+/// What API destinations may be asked with.
+const METHODS: &[&str] = &["POST", "PUT", "PATCH", "GET", "DELETE", "HEAD", "OPTIONS"];
 /// What `fanfare-identity` verifies.
 const ALGORITHMS: &[&str] = &["HS256", "RS256", "ES256", "EdDSA"];
 
@@ -57,6 +60,14 @@ sections! {
         websocket: Websocket = Websocket::default() => Section(Websocket::keys);
         /// MQTT.
         mqtt: Mqtt = Mqtt::default() => Section(Mqtt::keys);
+        /// Interfaces in the style of AWS.
+        aws: Aws = Aws::default() => Section(Aws::keys);
+        /// Devices in the style of AWS IoT Core. See docs/iot.md and docs/rules.md.
+        iot: Iot = Iot::default() => Section(Iot::keys);
+        /// Event buses for callers of EventBridge. See docs/events.md.
+        events: Events = Events::default() => Section(Events::keys);
+        /// Functions by name, which rules and authorizers call: each has either `url` or `endpoint`.
+        functions: BTreeMap<String, Function> = BTreeMap::new() => Named(Function::keys);
         /// Settings of single spaces, by name. What a space does not set comes from the built-in
         /// defaults below, not from the space named `default`, which is a space like any other.
         spaces: BTreeMap<String, Space> = BTreeMap::new() => Named(Space::keys);
@@ -68,6 +79,12 @@ sections! {
         cert: Option<PathBuf> = None => Text(Form::File);
         /// Private key of the certificate, a PEM file. Default: none.
         key: Option<PathBuf> = None => Text(Form::File);
+        /// Certificates of authorities that vouch for clients, a PEM file. Default: none.
+        client_ca: Option<PathBuf> = None => Text(Form::File);
+        /// Certificates of clients that they have revoked (CRL), a PEM file. Default: none.
+        client_crl: Option<PathBuf> = None => Text(Form::File);
+        /// Whether clients show a certificate: `off`, `optional` or `required`. Default: off.
+        client_certificates: ClientCertificates = ClientCertificates::Off => Text(Form::OneOf(ClientCertificates::WORDS));
     }
 
     /// Logging, to standard error.
@@ -84,8 +101,9 @@ sections! {
         endpoint: Option<String> = None => Text(Form::Url);
     }
 
-    /// Who may do what. Without `keys`, `jwks` and `anonymous_allow` the server is in development
-    /// mode: everything is allowed, and only from this machine.
+    /// Who may do what. Without `keys`, `jwks` and `anonymous_allow`, and without MQTT users,
+    /// certificates, authorizers and access keys, the server is in development mode: everything is
+    /// allowed, and only from this machine.
     Auth {
         /// Keys that sign tokens. Default: none.
         keys: Vec<SigningKey> = Vec::new() => Sections(SigningKey::keys);
@@ -216,6 +234,58 @@ sections! {
         /// The reason code of subscriptions that are not allowed: `specific` is 0x87, `unspecified`
         /// 0x80. Default: specific.
         deny_code: MqttDenyCode = MqttDenyCode::Specific => Text(Form::OneOf(MqttDenyCode::WORDS));
+        /// How often the counters below `$SYS/broker` are published, in seconds; 0 is never. Default: 10.
+        sys_interval_s: u32 = MqttOptions::default().sys_interval_s => Count(0, 86_400);
+        /// Users with passwords, a TOML file; `fanfare passwd` makes its entries. Default: none.
+        users_file: Option<PathBuf> = None => Text(Form::File);
+        /// What client certificates stand for. Default: nothing.
+        certificates: Vec<MqttCertificate> = Vec::new() => Sections(MqttCertificate::keys);
+        /// How long a connection lasts whose upgrade was signed (SigV4), in seconds; 0 is no bound.
+        /// Default: 86,400 with the profile aws-iot, otherwise 0.
+        sigv4_session_max_s: Option<u32> = None => Count(0, 31_536_000);
+    }
+
+    /// Event buses for callers of EventBridge.
+    Events {
+        /// Rules, as tables `[[events.rules]]` with `name`, `pattern` and `targets`. Default: none.
+        rules: Vec<toml::Table> = Vec::new() => Tables;
+        /// Web servers by name, which rules send to as `api_destination`.
+        destinations: BTreeMap<String, Destination> = BTreeMap::new() => Named(Destination::keys);
+    }
+
+    /// A web server that rules send events to.
+    Destination {
+        /// Its address; each `*` in it stands for one of a target's path parameters. Required.
+        url: String = String::new() => Text(Form::Url);
+        /// The method of requests. Default: POST.
+        method: String = "POST".to_owned() => Text(Form::OneOf(METHODS));
+        /// Headers of every request, such as "x-api-key: secret". Default: none.
+        headers: Vec<Secret> = Vec::new() => Texts(Form::Secret);
+        /// How long one try may take, in milliseconds. Default: 5,000.
+        timeout_ms: u64 = 5_000 => Count(1, HOUR_MS);
+    }
+
+    /// One function. With `url` it is a web server that events are posted to; with `endpoint` it is
+    /// called through the Invoke interface of Lambda.
+    Function {
+        /// Where events are posted to.
+        url: Option<String> = None => Text(Form::Url);
+        /// Scheme, host and port of a server that speaks as Lambda does.
+        endpoint: Option<String> = None => Text(Form::Url);
+        /// The function's name behind `endpoint`. Default: the name it has here.
+        remote_name: Option<String> = None => Text(Form::Plain);
+        /// The region that calls are signed for. Default: `aws.region`.
+        region: Option<String> = None => Text(Form::Plain);
+        /// The access key that signs calls; goes with `secret_access_key`. Default: none, not signed.
+        access_key_id: Option<String> = None => Text(Form::Plain);
+        /// The secret of the access key.
+        secret_access_key: Option<Secret> = None => Text(Form::Secret);
+        /// PEM file of the only authorities that are trusted. Default: the public ones.
+        ca: Option<PathBuf> = None => Text(Form::File);
+        /// How long a call may take, in milliseconds. Default: 29,000.
+        timeout_ms: u64 = 29_000 => Count(1, HOUR_MS);
+        /// Calls at once. Default: 100.
+        concurrency: usize = 100 => Count(1, 100_000);
     }
 
     /// Settings of one space.
@@ -297,6 +367,16 @@ words! {
         Debug = "debug",
         /// Everything.
         Trace = "trace",
+    }
+
+    /// Whether clients show a certificate.
+    ClientCertificates {
+        /// They are not asked for one.
+        Off = "off",
+        /// They may.
+        Optional = "optional",
+        /// They must.
+        Required = "required",
     }
 
     /// Whose rules count for MQTT.

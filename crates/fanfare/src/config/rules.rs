@@ -1,10 +1,12 @@
 //! What the table of keys cannot say: keys that do not go together.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use fanfare_identity::{AdminKeys, KeyAlgorithm, Keys};
+use fanfare_functions::Functions;
+use fanfare_identity::{AdminKeys, KeyAlgorithm, Keys, Passwords};
 
-use super::keys::{Config, SigningKey};
+use super::keys::{ClientCertificates, Config, SigningKey};
 use super::mistake::{Mistake, Origin, Problem};
 
 /// Every way in which the keys of `config` contradict one another.
@@ -18,12 +20,14 @@ pub(super) fn contradictions(
 ) -> Vec<Mistake> {
     let mut findings = Findings { written, accepted, mistakes: Vec::new() };
     tls(config, &mut findings);
+    access(config, &mut findings);
     limits(config, &mut findings);
     for (index, key) in config.auth.keys.iter().enumerate() {
         signing_key(key, &format!("auth.keys[{index}]"), &mut findings);
     }
     repeated_ids(config, &mut findings);
     admin_keys(config, &mut findings);
+    services(config, &mut findings);
     if config.app.is_some() {
         findings.push("app", Problem::AppUnsupported);
     }
@@ -75,6 +79,27 @@ fn tls(config: &Config, findings: &mut Findings<'_>) {
     }
 }
 
+/// What the conversions of access find; their first finding, since others may follow from it.
+fn access(config: &Config, findings: &mut Findings<'_>) {
+    let tls = &config.tls;
+    let asks = tls.client_certificates != ClientCertificates::Off;
+    if asks && tls.client_ca.is_none() && !findings.is_written("tls.client_ca") {
+        findings.conflict("tls.client_certificates", "`tls.client_ca` is missing: somebody must vouch for clients");
+    }
+    if !asks && (tls.client_ca.is_some() || tls.client_crl.is_some()) {
+        let key = if tls.client_ca.is_some() { "tls.client_ca" } else { "tls.client_crl" };
+        findings.conflict(key, "nobody is asked for a certificate; set `tls.client_certificates`");
+    }
+    // A hash or key of a refused value would be told twice.
+    if findings.accepted.len() < findings.written.len() {
+        return;
+    }
+    let Ok(passwords) = Passwords::new() else { return };
+    if let Err(mistake) = config.authority(&Arc::new(passwords), &Functions::new()) {
+        findings.conflict(&mistake.key, mistake.problem);
+    }
+}
+
 fn limits(config: &Config, findings: &mut Findings<'_>) {
     let limits = &config.limits;
     if limits.frame_bytes < limits.message_bytes {
@@ -91,6 +116,26 @@ fn limits(config: &Config, findings: &mut Findings<'_>) {
                 "a frame must hold a message: it is above `limits.frame_bytes`",
             );
         }
+    }
+}
+
+/// Rules, functions and what else is read by other rooms.
+fn services(config: &Config, findings: &mut Findings<'_>) {
+    for (index, problem) in config.iot.mistakes() {
+        findings.conflict(&index.map_or("iot.rules".to_owned(), |index| format!("iot.rules[{index}]")), problem);
+    }
+    for (key, problem) in config.events.mistakes(&config.aws) {
+        findings.conflict(&key, problem);
+    }
+    for (name, function) in &config.functions {
+        let path = format!("functions.{name}");
+        let was_refused = ["url", "endpoint"].iter().any(|key| findings.was_refused(&format!("{path}.{key}")));
+        if let Some(problem) = function.mistake(name).filter(|_| !was_refused) {
+            findings.conflict(&path, problem);
+        }
+    }
+    if config.aws.account.len() != 12 || !config.aws.account.bytes().all(|byte| byte.is_ascii_digit()) {
+        findings.conflict("aws.account", "an account has twelve digits");
     }
 }
 

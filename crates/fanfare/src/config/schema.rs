@@ -42,6 +42,8 @@ pub(super) enum Kind {
     Sections(Keys),
     /// Such tables under names that the user chooses.
     Named(Keys),
+    /// A list of tables that another room knows how to read.
+    Tables,
 }
 
 /// What a text says.
@@ -105,7 +107,7 @@ impl Kind {
             Self::Text(form) => form.allowed(),
             Self::Texts(form) => format!("a list, each entry {}", form.allowed()),
             Self::Section(_) => "a table".to_owned(),
-            Self::Sections(_) => "a list of tables".to_owned(),
+            Self::Sections(_) | Self::Tables => "a list of tables".to_owned(),
             Self::Named(_) => "a table of tables".to_owned(),
         }
     }
@@ -178,6 +180,12 @@ macro_rules! shown_texts {
 }
 
 shown_texts!(String, SocketAddr);
+
+impl Shown for Vec<toml::Table> {
+    fn shown(&self) -> Option<toml::Value> {
+        None
+    }
+}
 
 impl Shown for Vec<Secret> {
     fn shown(&self) -> Option<toml::Value> {

@@ -101,6 +101,8 @@ fn a_file_tells_all_its_mistakes_with_their_places() {
                 [log]\n\
                 format = \"xml\"\n\
                 [workers]\n";
+    let known: Vec<_> = keys::Config::keys().iter().map(|key| key.name).collect();
+    assert!(known.starts_with(&["listen", "mqtt_listen"]) && known.ends_with(&["spaces"]), "{known:?}");
     assert_eq!(
         mistakes(text),
         [
@@ -115,8 +117,7 @@ fn a_file_tells_all_its_mistakes_with_their_places() {
              expected a whole number from 1 to 316224000000",
             "fanfare.toml:10:10: log.format: found the text \"xml\", \
              expected \"text\" or \"json\"",
-            "fanfare.toml:11:2: workers: unknown key; known here: listen, mqtt_listen, data, \
-             in_memory, shards, app, tls, log, otlp, auth, limits, websocket, spaces",
+            &format!("fanfare.toml:11:2: workers: unknown key; known here: {}", known.join(", ")),
         ]
     );
 }
@@ -222,6 +223,33 @@ fn assert_agreement(path: &[&str], keys: &[Key]) {
 }
 
 #[test]
+fn rules_functions_and_buses_are_read_before_the_server_starts() {
+    let text = "[[iot.rules]]\nname = 'a'\nsql = 'SELECT'\n\
+                [[iot.rules]]\nname = 'b'\nsql = \"SELECT * FROM 't'\"\ndurable = 1\n\
+                [[iot.rules]]\nname = 'c'\nsql = \"SELECT * FROM 't'\"\nactions = [{ kind = 'nothing' }]\n\
+                [[events.rules]]\nname = 'd'\npattern = { source = 's' }\ntargets = [{ topic = 't' }]\n\
+                [events.destinations.e]\nurl = 'http://h/'\nheaders = ['hush']\n\
+                [functions.f]\ntimeout_ms = 5\n\
+                [functions.g]\nendpoint = 'http://h'\naccess_key_id = 'A'\n\
+                [aws]\naccount = '12'\n";
+    let found = mistakes(text);
+    let starts = [
+        "fanfare.toml:1:1: iot.rules[0]: the statement is not valid",
+        "fanfare.toml:4:1: iot.rules[1]: durable: expected true or false",
+        "fanfare.toml:8:1: iot.rules[2]: unknown variant `nothing`",
+        "fanfare.toml:12:1: events.rules[0]: pattern: ",
+        "fanfare.toml:16:1: events.destinations.e: a header is written",
+        "fanfare.toml:19:1: functions.f: `url` or `endpoint` is missing",
+        "fanfare.toml:21:1: functions.g: `access_key_id` and `secret_access_key` go together",
+        "fanfare.toml:25:11: aws.account: an account has twelve digits",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (found, start) in found.iter().zip(starts) {
+        assert!(found.starts_with(start) && !found.contains("hush"), "{found} / {start}");
+    }
+}
+
+#[test]
 fn the_table_and_the_structs_have_the_same_keys() {
     assert_agreement(&[], &Config::keys());
 }
@@ -237,7 +265,9 @@ fn the_printed_reference_is_a_configuration_with_the_defaults() {
         .map(|line| {
             let bare = line.strip_prefix("# ").unwrap_or(line);
             if bare.starts_with('[') {
-                is_in_list = bare.starts_with("[[");
+                // What has to have an address is not there without one.
+                let needs_more = ["[[", "[functions.", "[events.destinations."];
+                is_in_list = needs_more.iter().any(|start| bare.starts_with(start));
             }
             let name = bare.split(" = ").next().unwrap_or_default();
             let is_name = bare != name && !name.contains(|c: char| !c.is_ascii_lowercase() && c != '_');
@@ -250,7 +280,8 @@ fn the_printed_reference_is_a_configuration_with_the_defaults() {
         .collect();
     let config = from_file(&uncommented.join("\n")).unwrap();
     let spaces = [("default".to_owned(), Space::default())].into_iter().collect();
-    let expected = Config { spaces, ..Config::default() };
+    let functions = [("default".to_owned(), FunctionTarget::default())].into_iter().collect();
+    let expected = Config { spaces, functions, ..Config::default() };
     assert_eq!(config, expected);
     assert!(uncommented.contains(&"slow_consumer = \"disconnect\""));
 }
@@ -290,4 +321,78 @@ fn leaves(path: &str, keys: &[Key]) -> Vec<(String, Kind)> {
         }
     };
     keys.iter().flat_map(below).collect()
+}
+
+const OPEN: &str =
+    r#"document = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]}'"#;
+
+#[test]
+fn whoever_is_named_ends_development_mode() {
+    let key = "[[aws.credentials]]\naccess_key_id = 'AK'\nsecret = 's'\n";
+    let certificate = "[[mqtt.certificates]]\nany = true\n";
+    for text in [key, certificate] {
+        let config = from_file(text).unwrap();
+        assert!(!config.is_development(), "{text}");
+        assert!(!config.access().unwrap().is_development());
+    }
+    assert!(from_file("").unwrap().access().unwrap().is_development());
+}
+
+#[test]
+fn access_that_cannot_be_is_told_with_its_key() {
+    let policy = format!("[[iot.policies]]\nname = 'open'\n{OPEN}\n");
+    assert!(from_file(&policy).is_ok());
+    let told = |text: &str, key: &str, part: &str| {
+        let found = mistakes(text);
+        assert!(found.iter().any(|line| line.contains(key) && line.contains(part)), "{found:?}");
+    };
+    told(&format!("{policy}{policy}"), "iot.policies[1]", "twice");
+    told("[[iot.policies]]\nname = 'open'\ndocument = '{}'\n", "iot.policies[0]", "open");
+    told("[[aws.credentials]]\naccess_key_id = 'AK'\n", "aws.credentials[0]", "secret_file");
+    let unknown = "[[aws.credentials]]\naccess_key_id = 'AK'\nsecret = 'hush'\npolicies = ['open']\n";
+    told(unknown, "aws.credentials[0]", "no policy `open`");
+    assert!(!mistakes(unknown).concat().contains("hush"));
+    let mixed = format!("{policy}{unknown}allow = ['publish:default/a']\n");
+    told(&mixed, "aws.credentials[0]", "cannot go together");
+    told("[[mqtt.certificates]]\nallow = []\n", "mqtt.certificates[0]", "exactly one of");
+    told("[[mqtt.certificates]]\nfingerprint = 'ab'\n", "mqtt.certificates[0]", "64 hexadecimal digits");
+    told("[[iot.authorizers]]\nname = 'a'\nfunction = 'f'\n", "iot.authorizers[0]", "[functions.f]");
+    let authorizer = "[functions.f]\nurl = 'http://a.example'\n[[iot.authorizers]]\nname = 'a'\nfunction = 'f'\n";
+    told(authorizer, "iot.authorizers[0]", "signing = false");
+    assert!(from_file(&format!("{authorizer}signing = false\n")).is_ok());
+    told("[tls]\nclient_certificates = 'required'\n", "tls.client_certificates", "client_ca");
+}
+
+#[test]
+fn users_are_read_from_their_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.toml");
+    let config = format!("[mqtt]\nusers_file = {:?}\n", file.to_str().unwrap());
+    let hash = fanfare_identity::hash_password("sesame").unwrap();
+    let entry = format!("[[users]]\nname = 'ann'\npassword_hash = '{hash}'\n");
+    let passwords = std::sync::Arc::new(fanfare_identity::Passwords::new().unwrap());
+    std::fs::write(&file, format!("{entry}allow = ['publish:default/a']\n")).unwrap();
+    let read = from_file(&config).unwrap();
+    assert!(!read.is_development());
+    assert!(read.authority(&passwords, &fanfare_functions::Functions::new()).unwrap().users.is_some());
+    for (text, part) in [
+        (format!("{entry}{entry}"), "is there twice"),
+        ("[[users]]\nname = 'ann'\npassword_hash = 'sesame'\n".to_owned(), "fanfare passwd"),
+        (entry.replace("'ann'", "'a?b'"), "no '?'"),
+        (format!("{entry}polices = []\n"), "polices"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let found = mistakes(&config).concat();
+        assert!(found.contains("mqtt.users_file") && found.contains(part), "{found}");
+        assert!(!found.contains("sesame") && !found.contains("argon2id$v"), "{found}");
+    }
+}
+
+#[test]
+fn the_page_about_mqtt_explains_every_key() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/mqtt.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for key in keys::Mqtt::keys() {
+        assert!(page.contains(&format!("\n| `{}` |", key.name)), "docs/mqtt.md has no row for mqtt.{}", key.name);
+    }
 }

@@ -3,6 +3,7 @@
 
 mod config;
 mod fanfare;
+mod passwd;
 mod pipes;
 mod texts;
 mod token;

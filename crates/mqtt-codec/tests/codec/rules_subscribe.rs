@@ -48,7 +48,7 @@ fn there_is_at_least_one_filter() {
     }
 }
 
-// proves: v5 MQTT-3.8.3-5, v311 MQTT-3-8.3-4
+// proves: v5 MQTT-3.8.3-5, v311 MQTT-3.8.3-4
 #[test]
 fn reserved_options_are_malformed() {
     for options in [0x40, 0x80, 0xC0, 0x41] {

@@ -9,6 +9,7 @@ use super::Hub;
 use crate::ledger::{Restored, RestoredMessage, RestoredSession};
 use crate::outbound::{Inflight, Outgoing, Source};
 use crate::state::State;
+use crate::sys::Counted;
 use crate::will::Will;
 
 pub(super) fn take_back(hub: &Arc<Hub>, restored: Restored) {
@@ -46,6 +47,7 @@ fn rebuild(
         state.subscriptions[number].share = Some(share);
     }
     for subscription in &mut state.subscriptions {
+        subscription.counted = Some(Counted::new(&hub.subscriptions));
         if state.expiry_s > 0 && subscription.qos > Qos::AtMostOnce {
             subscription.is_held = hub.gateway().core.hold(hub.space(), &subscription.filter).is_ok();
         }

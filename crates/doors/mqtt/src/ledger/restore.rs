@@ -145,6 +145,7 @@ impl Gathering {
                 since: row.since,
                 number: None,
                 is_held: false,
+                counted: None,
                 text: row.text,
             });
         }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use fanfare_core::{Action, Done, LogError, Principal};
 use fanfare_door::Turn;
 use fanfare_mqtt_codec::{Connack, ConnackProperties, Connect, Frame, Level, ReasonCode, decode_connect};
+use fanfare_policy::{ConnectRequest, ConnectionPolicy, Decision};
 use hashbrown::HashMap;
 
 use super::leaving::LetGo;
 use super::sending::Recalled;
 use super::{ADMITTED, ANSWERS, CLAIMED, KEEP_ALIVE_TIMER, Live, MqttSession, Phase, RECALLED, WELCOME, session_end};
-use crate::authenticate::{self, Credentials, Denied};
+use crate::authenticate::{self, Admitted, Credentials, Denied};
+use crate::iot::lifecycle;
 use crate::profile;
 use crate::registry::{Claim, Found, Handover};
 use crate::session::subscribing::is_reserved;
@@ -20,7 +22,7 @@ use crate::state::State;
 use crate::will::Will;
 
 /// Who the client is, or why it is not let in.
-pub(crate) type Admission = Result<Arc<Principal>, Denied>;
+pub(crate) type Admission = Result<Admitted, Denied>;
 
 /// A CONNECT that is being worked on.
 pub(crate) struct Asking {
@@ -38,6 +40,20 @@ pub(crate) struct Asking {
     alias_max: u16,
     wants_response_information: bool,
     principal: Option<Arc<Principal>>,
+}
+
+impl Asking {
+    /// Whether policies let the client connect as it asks to; where there are none they do.
+    fn permitted_by(&self, policy: Option<&ConnectionPolicy>) -> Result<(), Decision> {
+        let Some(policy) = policy else { return Ok(()) };
+        let will = self.will.as_deref();
+        let decision = policy.connect(&ConnectRequest {
+            client_id: &self.client_id,
+            is_persistent: self.expiry_s > 0,
+            will: will.map(|will| fanfare_policy::Will { topic: &will.topic, is_retained: will.retain }),
+        });
+        if decision.is_allowed() { Ok(()) } else { Err(decision) }
+    }
 }
 
 impl MqttSession {
@@ -63,9 +79,10 @@ impl MqttSession {
             Ok(asking) => asking,
             Err((reason, why)) => return self.turn_away(reason, why, turn),
         };
+        let credentials = Credentials::of(connect, &asking.client_id, turn.peer().ip(), self.arrived.take());
         self.asking = Some(Box::new(asking));
         self.phase = Phase::Waiting;
-        match authenticate::judge(turn.gateway(), Credentials::of(connect), turn.now()) {
+        match authenticate::judge(&self.hub, credentials, turn.now()) {
             authenticate::Verdict::Now(admission) => self.on_admission(admission, turn),
             authenticate::Verdict::Later(judging) => {
                 if turn.ask::<Admission>(ADMITTED, judging).is_err() {
@@ -117,14 +134,20 @@ impl MqttSession {
 
     pub(super) fn on_admission(&mut self, admission: Admission, turn: &mut Turn<'_>) {
         let Some(asking) = &mut self.asking else { return };
-        let principal = match admission {
-            Ok(principal) => principal,
+        let admitted = match admission {
+            Ok(admitted) => admitted,
             Err(denied) => {
                 let (peer, reason) = (turn.peer(), denied.code);
                 tracing::info!(connection = ?turn.connection(), %peer, reason, "an MQTT client was not let in");
                 return self.turn_away(denied.reason, denied.code, turn);
             }
         };
+        if let Err(decision) = asking.permitted_by(admitted.policy.as_deref()) {
+            tracing::info!(connection = ?turn.connection(), peer = %turn.peer(), %decision, "an MQTT client may not connect");
+            return self.turn_away(ReasonCode::NotAuthorized, "connect_denied", turn);
+        }
+        let principal = admitted.principal;
+        self.authorization = admitted.authorization;
         if let Some(will) = &mut asking.will {
             will.principal = principal.clone();
             if !may_speak(&principal, self.hub.space(), will) {
@@ -172,6 +195,7 @@ impl MqttSession {
         };
         state.expiry_s = asking.expiry_s;
         state.outbound.connect(asking.window);
+        state.left = None;
         state.is_recorded |= state.is_durable() || asking.will.is_some();
         let (is_recorded, is_durable) = (state.is_recorded, state.is_durable());
         self.live = Some(Box::new(live(&asking, state, principal, is_resumed)));
@@ -203,6 +227,11 @@ impl MqttSession {
         }
         let is_resumed = self.live.as_ref().is_some_and(|live| live.is_resumed);
         self.say_welcome(&asking, is_resumed, turn);
+        if let Some(live) = &mut self.live {
+            live.connected_at = turn.now();
+            live.life = lifecycle::connected(&self.hub, &live.state.client_id, &live.principal, turn.peer().ip());
+        }
+        self.watch_authorization(turn);
         if self.hub.registry.is_wanted_elsewhere(turn.connection(), self.live.as_ref().map(|live| &live.state)) {
             return self.fail(ReasonCode::SessionTakenOver, "the client has connected again", turn);
         }
@@ -267,6 +296,11 @@ impl MqttSession {
     pub(super) fn turn_away(&mut self, reason: ReasonCode, why: &'static str, turn: &mut Turn<'_>) {
         turn.count_refusal(why);
         let packet_max = self.asking.as_ref().map_or(u32::MAX, |asking| asking.packet_max);
+        if let Some(asking) = &self.asking
+            && matches!(reason, ReasonCode::NotAuthorized | ReasonCode::BadUserNameOrPassword)
+        {
+            lifecycle::connect_failed(&self.hub, &asking.client_id, asking.principal.as_deref(), turn.peer().ip());
+        }
         if self.level.is_v5() || reason.to_v3_connack().is_some() {
             turn.send(|out| {
                 let _ = Connack::new(false, reason).encode(self.level, packet_max, out);
@@ -312,6 +346,10 @@ fn live(asking: &Asking, state: State, principal: Arc<Principal>, is_resumed: bo
         is_committing: false,
         is_timer_set: false,
         holds_input: false,
+        connected_at: 0,
+        keep_alive: asking.keep_alive,
+        life: None,
+        receipts: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use fanfare_door::{Goodbye, Turn};
 use fanfare_mqtt_codec::{Disconnect, ReasonCode};
 
 use super::{MqttSession, Phase};
+use crate::iot::lifecycle::{self, Ending};
 use crate::registry::Leaving;
 
 /// Told to a connection whose client has connected again.
@@ -23,11 +24,13 @@ impl MqttSession {
             live.will = None;
         }
         self.phase = Phase::Ended;
+        self.ending.get_or_insert(Ending::ByClient);
         turn.close(Goodbye::PeerClosed { code: None });
     }
 
     /// The driver is about to close the link.
     pub(super) fn on_goodbye(&mut self, goodbye: &Goodbye, turn: &mut Turn<'_>) {
+        self.ending.get_or_insert(Ending::of_goodbye(goodbye));
         // Whoever sends text messages is no client of MQTT, and is told in WebSocket's words alone.
         let is_foreign = matches!(goodbye, Goodbye::ProtocolError { code: 1003, .. });
         if self.phase == Phase::Connected
@@ -56,6 +59,11 @@ impl MqttSession {
         self.stop_asking(turn);
         let Some(live) = self.live.take() else { return };
         let mut state = Box::new(live.state);
+        let ending = self.ending.unwrap_or_default();
+        state.left = Some((turn.now(), ending));
+        if let Some(life) = &live.life {
+            lifecycle::disconnected(&self.hub, &state.client_id, life, ending);
+        }
         for (share, message) in state.outbound.disconnect() {
             share.give_back(&state.client_id, vec![message]);
         }
@@ -73,6 +81,10 @@ impl MqttSession {
         let leaving = Leaving { state, will, now: turn.now() };
         let effects = self.hub.registry.leave(turn.connection(), leaving, self.hub.options.sessions_max);
         self.hub.carry_out(effects);
+        if let Some(waiting) = self.on_left.take() {
+            // Whoever waited may have given up.
+            let _ = waiting.send(());
+        }
     }
 }
 

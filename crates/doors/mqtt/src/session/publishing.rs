@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_core::{LogError, Publication, Refusal, TopicName};
+use fanfare_core::{Action, LogError, Publication, Refusal, TopicName};
 use fanfare_door::{Ticket, Turn};
+use fanfare_iot::rules::basic_ingest;
+use fanfare_iot::shadow::ShadowTopic;
 use fanfare_mqtt_codec::{
     Ack, AckKind, Diagnostics, PacketId, Publish, Qos, ReasonCode, ReasonCodes, Suback, Unsuback,
 };
@@ -98,6 +100,12 @@ impl MqttSession {
         ticket: Option<Ticket>,
         turn: &mut Turn<'_>,
     ) -> Result<(ReasonCode, bool), Refusal> {
+        if let Some(request) = ShadowTopic::parse(&publication.topic) {
+            return self.ask_shadow(request, publication, ticket, turn);
+        }
+        if basic_ingest(&publication.topic).is_some() {
+            return self.ingest(publication, ticket, turn);
+        }
         if is_reserved(&publication.topic) {
             return Err(Refusal::InvalidTopic {
                 reason: "topics that begin with $SYS, $aws or $share are the server's own",
@@ -106,6 +114,24 @@ impl MqttSession {
         let published = turn.publish(publication, ticket)?;
         let reason = if published.has_receivers { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         Ok((reason, published.awaits_commit))
+    }
+
+    /// A message for one rule alone: no subscriber sees it, and no history keeps it.
+    fn ingest(
+        &self,
+        publication: Publication,
+        ticket: Option<Ticket>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(ReasonCode, bool), Refusal> {
+        let principal = turn.principal();
+        principal.grant.require(Action::Publish, &publication.space, &publication.topic)?;
+        let Some(rules) = self.hub.rules.get() else {
+            self.hub.count_limit("rule_unknown");
+            return Ok((ReasonCode::Success, false));
+        };
+        let done = ticket.map(|ticket| turn.on_commit(ticket));
+        let is_taken = rules.ingest(publication, principal.subject.clone(), done)?;
+        Ok((ReasonCode::Success, is_taken))
     }
 
     /// What the client is told of a refusal; `None` when the connection ends because of it.

@@ -126,7 +126,7 @@ impl MqttSession {
     }
 
     /// Sends at once what nothing stands before; the rest waits.
-    fn queue(&mut self, outgoing: Outgoing, turn: &mut Turn<'_>) {
+    pub(super) fn queue(&mut self, outgoing: Outgoing, turn: &mut Turn<'_>) {
         let level = self.level;
         let Some(live) = &mut self.live else { return };
         let is_free = live.waits == 0 && !turn.has_backlog();
@@ -355,6 +355,7 @@ impl MqttSession {
 
     pub(super) fn on_puback(&mut self, ack: &Ack<'_>, turn: &mut Turn<'_>) {
         let Some(live) = &mut self.live else { return };
+        live.hand_receipt(ack.packet_id);
         if let Some(inflight) = live.state.outbound.acknowledged(ack.packet_id) {
             self.close_off(&inflight);
         }

@@ -8,6 +8,7 @@ use super::{Live, MqttSession};
 use crate::profile;
 use crate::session::sending::{PLAIN_V3, PLAIN_V5, PLAIN_V5_AS_PUBLISHED};
 use crate::state::Subscription;
+use crate::sys::Counted;
 
 /// Why a filter was not granted.
 enum NoGrant {
@@ -18,11 +19,16 @@ enum NoGrant {
 }
 
 /// Topics that only the server publishes to.
-pub(super) fn is_reserved(topic: &str) -> bool {
+pub(crate) fn is_reserved(topic: &str) -> bool {
     topic.starts_with('$')
         && ["$SYS", "$aws", "$share", "$queue", "$delayed"]
             .iter()
             .any(|name| topic.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+/// Topics of Basic Ingest, which nobody can read.
+fn is_for_rules(filter: &str) -> bool {
+    filter.strip_prefix("$aws/rules").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl MqttSession {
@@ -50,6 +56,9 @@ impl MqttSession {
                 Err(NoGrant::Broken(why)) => return self.fail(ReasonCode::TopicFilterInvalid, why, turn),
             }
         }
+        let granted = packet.subscriptions.iter().zip(&codes).filter(|(_, code)| !code.is_error());
+        let granted: Vec<_> = granted.map(|(wish, _)| wish.filter).collect();
+        self.tell_subscribed(&granted, false);
         self.owe_suback(packet.packet_id, codes.into(), false, turn);
         replays.into_iter().for_each(|replay| turn.begin(replay));
     }
@@ -66,6 +75,9 @@ impl MqttSession {
             Err(_) if self.level.is_v5() => return Err(NoGrant::Code(ReasonCode::TopicFilterInvalid)),
             Err(_) => return Err(NoGrant::Broken("a filter breaks the rules of filters")),
         };
+        if is_for_rules(parts.filter) {
+            return Err(NoGrant::Code(self.hub.options.denied()));
+        }
         if self.hub.options.is_aws()
             && let Some(code) = profile::refuses(wish).or_else(|| self.has_too_many(wish.filter))
         {
@@ -86,6 +98,7 @@ impl MqttSession {
             since: self.hub.head().offset,
             number: None,
             is_held: false,
+            counted: Some(Counted::new(&self.hub.subscriptions)),
         };
         let granted = match qos {
             Qos::AtMostOnce => ReasonCode::GRANTED_QOS_0,
@@ -250,6 +263,9 @@ impl MqttSession {
             };
             codes.push(code);
         }
+        let removed = packet.filters.iter().zip(&codes).filter(|(_, code)| **code == ReasonCode::Success);
+        let removed: Vec<_> = removed.map(|(text, _)| text).collect();
+        self.tell_subscribed(&removed, true);
         self.owe_suback(packet.packet_id, codes.into(), true, turn);
     }
 

@@ -3,7 +3,7 @@
 use ::http::Response;
 use ::http::header::CONTENT_TYPE;
 use bytes::Bytes;
-use fanfare_core::{Kind, Publication, Published, Refusal, TopicName};
+use fanfare_core::{Headers, Kind, Publication, Published, Refusal, TopicName};
 use fanfare_door::Body;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -17,7 +17,7 @@ use crate::errors::Problem;
 use crate::requests::PublishFields;
 
 /// Parameters that only stand beside `topic`.
-const RAW_ONLY: [&str; 3] = ["space", "key", "retain"];
+const RAW_ONLY: [&str; 4] = ["space", "key", "retain", "ttl_ms"];
 
 /// Tells a batch from a message.
 #[derive(Deserialize)]
@@ -58,7 +58,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
 
 fn message(call: &Call, body: &[u8]) -> Result<Publication, Problem> {
     let fields: PublishFields<'_> = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
-    let publication = fields.into_publication(&mut call.spaces())?;
+    let publication = fields.into_publication(&mut call.spaces(), call.gateway.clock.now())?;
     check_topic(call, &publication.topic)?;
     Ok(publication)
 }
@@ -68,11 +68,11 @@ fn batch(call: &Call, body: &[u8]) -> Result<Vec<Publication>, Problem> {
     if batch.messages.len() > call.gateway.core.limits().batch_messages_max {
         return Err(Refusal::InvalidBatch { reason: "it has more messages than limits.batch_messages allows" }.into());
     }
-    let mut spaces = call.spaces();
+    let (mut spaces, now) = (call.spaces(), call.gateway.clock.now());
     let publications = batch.messages.iter().enumerate().map(|(index, text)| {
         let publication = serde_json::from_str::<PublishFields<'_>>(text.get())
             .map_err(|error| Problem::bad_request(error.to_string()))
-            .and_then(|fields| fields.into_publication(&mut spaces))
+            .and_then(|fields| fields.into_publication(&mut spaces, now))
             .and_then(|publication| check_topic(call, &publication.topic).map(|()| publication));
         publication.map_err(|problem| Problem { message: format!("messages[{index}]: {}", problem.message), ..problem })
     });
@@ -103,12 +103,32 @@ fn raw(call: &Call, body: Bytes) -> Result<Publication, Problem> {
     let mut publication = Publication::new(call.space()?, topic, kind, payload);
     publication.idempotency_key = call.query.one("key")?.map(Into::into);
     publication.retain = call.query.flag("retain")?;
+    publication.expires_at = ttl(call)?.map(|ttl| call.gateway.clock.now().saturating_add(ttl.max(1)));
+    publication.headers = call.header(CONTENT_TYPE).and_then(told_type);
     Ok(publication)
 }
 
+/// `ttl_ms` of the query.
+fn ttl(call: &Call) -> Result<Option<u64>, Problem> {
+    let of_text = |text: &str| text.parse().map_err(|_| Problem::bad_request("ttl_ms: milliseconds are needed"));
+    call.query.one("ttl_ms")?.map(of_text).transpose()
+}
+
+/// A content type that says more than the kind of the payload does.
+fn told_type(content_type: &str) -> Option<Box<Headers>> {
+    const PLAIN: [&str; 5] =
+        ["", "application/x-www-form-urlencoded", "application/json", "text/plain", "application/octet-stream"];
+    let essence = essence(content_type);
+    let headers = || Headers { content_type: Some(content_type.into()), ..Headers::default() };
+    (!PLAIN.contains(&&*essence)).then(|| Box::new(headers()))
+}
+
+fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 fn kind_of(content_type: Option<&str>) -> Kind {
-    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
-    match &*essence {
+    match &*content_type.map(essence).unwrap_or_default() {
         // What `curl -d` says of anything it is given.
         "" | "application/x-www-form-urlencoded" => Kind::Text,
         "application/json" => Kind::Json,
@@ -154,6 +174,22 @@ mod tests {
             (Some("image/png"), Kind::Binary),
         ] {
             assert_eq!(kind_of(content_type), expected, "{content_type:?}");
+        }
+    }
+
+    #[test]
+    fn a_content_type_is_kept_where_it_says_more_than_the_kind() {
+        for (content_type, is_kept) in [
+            ("application/x-www-form-urlencoded", false),
+            ("text/plain; charset=utf-8", false),
+            ("Application/JSON", false),
+            ("application/octet-stream", false),
+            ("application/cloudevents+json; a=b", true),
+            ("image/png", true),
+            ("text/html", true),
+        ] {
+            let kept = told_type(content_type).and_then(|headers| headers.content_type);
+            assert_eq!(kept.as_deref(), Some(content_type).filter(|_| is_kept));
         }
     }
 }

@@ -43,6 +43,47 @@ fn every_kind_of_payload_arrives_as_it_is() {
 }
 
 #[test]
+fn headers_and_a_time_to_live_travel_with_the_message() {
+    let server = start();
+    let headers = json!({
+        "content_type": "image/png", "response_topic": "answers/1", "correlation_data": "/wA=", "utf8": false,
+        "properties": [["b", "1"], ["a", "2"], ["b", "3"]],
+    });
+    let body = json!({ "topic": "t", "base64": "AA==", "headers": headers, "ttl_ms": 60_000 });
+    assert_eq!(post(server.address, "/v1/publish", body.to_string()).send().status, 200);
+    let raw = post(server.address, "/v1/publish?topic=t&ttl_ms=60000", "{}");
+    assert_eq!(raw.header("Content-Type", "application/cloudevents+json").send().status, 200);
+    let messages = history(&server, "t");
+    assert_eq!(messages[0]["headers"], headers);
+    assert_eq!(messages[0]["properties"], json!({ "b": "3", "a": "2" }));
+    assert_eq!(messages[1]["headers"], json!({ "content_type": "application/cloudevents+json" }));
+    for message in messages {
+        let (time, end) = (message["time"].as_u64().unwrap(), message["expires_at"].as_u64().unwrap());
+        assert!((time + 59_000..=time + 60_000).contains(&end), "{time} {end}");
+    }
+}
+
+#[test]
+fn headers_that_make_no_sense_are_refused_by_name() {
+    let server = start();
+    for (fields, word) in [
+        (r#""headers":{"correlation_data":"?"}"#, "headers.correlation_data"),
+        (r#""headers":{"response_topic":"a/#"}"#, "headers.response_topic"),
+        (r#""headers":{"utf8":1}"#, "boolean"),
+        (r#""ttl_ms":-1"#, "u64"),
+        (r#""properties":{"a":1}"#, "properties.a"),
+        (r#""properties":[]"#, "an object of strings"),
+    ] {
+        let reply = post(server.address, "/v1/publish", format!(r#"{{"topic":"t","text":"x",{fields}}}"#)).send();
+        assert_eq!(reply.refusal(), (400, "bad_request".into()), "{fields}");
+        assert!(reply.text().contains(word), "{fields}: {}", reply.text());
+    }
+    let raw = post(server.address, "/v1/publish?topic=t&ttl_ms=soon", "x").send();
+    assert_eq!(raw.refusal(), (400, "bad_request".into()));
+    assert!(history(&server, "t").is_empty());
+}
+
+#[test]
 fn a_raw_body_is_the_payload() {
     let server = start();
     let send = |query: &str, content_type: Option<&str>, body: &[u8]| {

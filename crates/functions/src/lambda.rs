@@ -1,0 +1,106 @@
+//! A function behind the Invoke interface of Lambda: AWS itself, or a server that speaks as it does.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use fanfare_aws::credentials::Credential;
+use fanfare_aws::sigv4::{self, PayloadHash, Signing, sign_headers};
+use http::{Request, Uri, header};
+
+use crate::ANSWER_BYTES_MAX;
+use crate::caller::HttpCaller;
+use crate::function::{Answer, Call, CallKind, Function, FunctionError};
+use crate::webhook::Turns;
+
+/// Settings of a [`RemoteLambda`].
+#[derive(Clone, Debug)]
+pub struct RemoteLambdaOptions {
+    /// Scheme, host and port, such as `https://lambda.eu-central-1.amazonaws.com`.
+    pub endpoint: Uri,
+    /// Its name there: letters, digits, `-` and `_`, perhaps with `:` and a version or alias.
+    pub name: String,
+    /// The region that signatures are for.
+    pub region: String,
+    /// Signs the calls; without it they are not signed.
+    pub credential: Option<Credential>,
+    /// How long a call may take where the caller has no opinion.
+    pub timeout: Duration,
+    /// Calls at once.
+    pub concurrency: usize,
+}
+
+/// A function behind the Invoke interface of Lambda.
+pub struct RemoteLambda {
+    caller: HttpCaller,
+    options: RemoteLambdaOptions,
+    turns: Turns,
+}
+
+impl RemoteLambda {
+    /// A function of another server.
+    #[must_use]
+    pub fn new(caller: HttpCaller, options: RemoteLambdaOptions) -> Self {
+        Self { caller, turns: Turns::new(options.concurrency), options }
+    }
+
+    fn request(&self, event: Bytes, kind: CallKind) -> Result<Request<Bytes>, FunctionError> {
+        let wrong = |reason: String| FunctionError::Refused(reason);
+        let options = &self.options;
+        let (name, qualifier) = options.name.split_once(':').unwrap_or((&options.name, ""));
+        let path = format!("/2015-03-31/functions/{name}/invocations");
+        let query = if qualifier.is_empty() { String::new() } else { format!("Qualifier={qualifier}") };
+        let invocation = match kind {
+            CallKind::RequestResponse => "RequestResponse",
+            CallKind::Event => "Event",
+        };
+        let authority = options.endpoint.authority().ok_or_else(|| wrong("the endpoint has no host".to_owned()))?;
+        let headers =
+            [("host", authority.as_str()), ("content-type", "application/json"), ("x-amz-invocation-type", invocation)];
+        let signed = match &options.credential {
+            None => Vec::new(),
+            Some(credential) => {
+                let payload = PayloadHash::Bytes(&event);
+                let request =
+                    sigv4::Request { method: "POST", raw_path: &path, raw_query: &query, headers: &headers, payload };
+                let signing = Signing::new(credential, &options.region, "lambda", now_ms());
+                sign_headers(&request, &signing).map_err(|error| wrong(error.to_string()))?
+            }
+        };
+        let target = if query.is_empty() { path } else { format!("{path}?{query}") };
+        let scheme = options.endpoint.scheme_str().unwrap_or("https");
+        let mut request = Request::post(format!("{scheme}://{authority}{target}"));
+        for (name, value) in headers.iter().skip(1).copied().chain(signed.iter().map(|(n, v)| (*n, v.as_str()))) {
+            request = request.header(name, value);
+        }
+        request.header(header::HOST, authority.as_str()).body(event).map_err(|error| wrong(error.to_string()))
+    }
+}
+
+impl Function for RemoteLambda {
+    fn invoke(&self, event: Bytes, call: Call) -> Answer {
+        let (caller, turns) = (self.caller.clone(), self.turns.clone());
+        // Signatures last for minutes, so signing before the turn comes does no harm.
+        let request = self.request(event, call.kind);
+        Box::pin(async move {
+            let deadline = tokio::time::Instant::now() + call.timeout;
+            let _turn = turns.take(&call).await?;
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            let response = caller.send(request?, left, ANSWER_BYTES_MAX).await?;
+            if !response.status().is_success() {
+                return Err(FunctionError::Status(response.status().as_u16()));
+            }
+            let is_failure = response.headers().contains_key("x-amz-function-error");
+            let body = response.into_body();
+            if is_failure { Err(FunctionError::Handler(body)) } else { Ok(body) }
+        })
+    }
+
+    fn timeout(&self) -> Duration {
+        self.options.timeout
+    }
+}
+
+fn now_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
