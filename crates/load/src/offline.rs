@@ -29,7 +29,7 @@ const LINGER: u64 = 100_000_000;
 const RETRY: u64 = 200_000_000;
 
 /// How long a server that was killed may take to come back.
-const RESTART: Duration = Duration::from_secs(120);
+const RESTART: Duration = Duration::from_secs(60);
 
 /// Connects that may be under way at once: below any server's accept queue.
 const OPENING_MAX: usize = 256;
@@ -58,6 +58,7 @@ pub(crate) fn run(common: &Common, args: &OfflineArgs) -> anyhow::Result<Offline
         publishing: None,
         draining: None,
         duplicates: 0,
+        unmarked_duplicates: 0,
     };
     if is_wanted(Phase::Leave) {
         target.session = Session::Begin;
@@ -78,7 +79,7 @@ pub(crate) fn run(common: &Common, args: &OfflineArgs) -> anyhow::Result<Offline
         let window = Window::begin(&measured)?;
         let (_, crowd) = visit.pay(common, "coming back")?;
         report.draining = Some(window.end(crowd.deliveries)?);
-        report.duplicates = crowd.duplicates;
+        (report.duplicates, report.unmarked_duplicates) = (crowd.duplicates, crowd.unmarked);
     }
     Ok(report)
 }
@@ -157,7 +158,9 @@ struct Crowd {
     /// Those that have everything, and since when.
     served: VecDeque<(u64, usize)>,
     deliveries: u64,
+    /// Messages that came again, marked as sent before and not marked.
     duplicates: u64,
+    unmarked: u64,
     /// The server to kill half-way.
     victim: Option<u32>,
     was_killed: bool,
@@ -181,6 +184,7 @@ impl Visit {
             served: VecDeque::new(),
             deliveries: 0,
             duplicates: 0,
+            unmarked: 0,
             victim: None,
             was_killed: false,
             pause_until: 0,
@@ -203,7 +207,10 @@ impl Visit {
             left += self.see_off(&farewell)?;
             progress.at(left as u64);
             if patience.is_over(self.crowd.deliveries + (left + self.crowd.present) as u64) {
-                bail!("{left} of {total} sessions have everything, and nothing happens any more");
+                bail!(
+                    "{left} of {total} sessions have everything, and nothing happens any more: {}",
+                    self.crowd.plight()
+                );
             }
         }
         Ok((self.fleet.target, self.crowd))
@@ -269,6 +276,20 @@ impl Crowd {
         Ok(())
     }
 
+    /// Who waits for what, for saying why nothing happens.
+    fn plight(&self) -> String {
+        let behind = (0..self.next.len()).find(|link| self.is_open[*link] && self.next[*link] < self.messages);
+        let behind = behind.map(|link| format!("; session {link} is open and waits for message {}", self.next[link]));
+        let (present, opening, waiting) = (self.present, self.opening, self.waiting.len());
+        format!("{present} are there, {opening} of them connecting, {waiting} wait{}", behind.unwrap_or_default())
+    }
+
+    /// Whether a message came before, which may happen with a server that was killed.
+    fn is_known(&self, link: usize, payload: &[u8]) -> bool {
+        let sequence = read_head(payload).map_or(u64::MAX, |(sequence, _)| sequence);
+        self.was_killed && sequence < self.next[link] && self.filling.matches(&head(sequence, 0), payload)
+    }
+
     fn take(&mut self, link: usize, payload: &[u8], at: u64) -> anyhow::Result<()> {
         let next = self.next[link];
         if next >= self.messages || !self.filling.matches(&head(next, 0), payload) {
@@ -295,17 +316,20 @@ impl Listener for Crowd {
     }
 
     fn text(&mut self, link: usize, text: &[u8], at: u64) -> anyhow::Result<()> {
+        if self.is_known(link, text) {
+            self.unmarked += 1;
+            return Ok(());
+        }
         self.take(link, text, at)
     }
 
     /// A server that was killed does not know what arrived: it may repeat what it had sent, and mark as
     /// repeated what never came.
     fn repeated(&mut self, link: usize, text: &[u8], at: u64) -> anyhow::Result<()> {
-        let sequence = read_head(text).map_or(u64::MAX, |(sequence, _)| sequence);
         if !self.was_killed {
-            bail!("session {link} received message {sequence} marked as sent before, but it never was");
+            bail!("session {link} received a message marked as sent before, but it never was");
         }
-        if sequence < self.next[link] && self.filling.matches(&head(sequence, 0), text) {
+        if self.is_known(link, text) {
             self.duplicates += 1;
             return Ok(());
         }
@@ -343,6 +367,7 @@ mod tests {
             served: VecDeque::new(),
             deliveries: 0,
             duplicates: 0,
+            unmarked: 0,
             victim: None,
             was_killed: false,
             pause_until: 0,
@@ -367,14 +392,16 @@ mod tests {
     }
 
     #[test]
-    fn repetitions_are_allowed_after_a_kill_if_they_are_marked() {
+    fn repetitions_after_a_kill_are_counted_by_their_mark() {
         let mut crowd = crowd(3);
         crowd.text(0, &message(0), 1).unwrap();
         assert!(crowd.repeated(0, &message(0), 1).is_err());
         crowd.was_killed = true;
         crowd.repeated(0, &message(0), 1).unwrap();
         crowd.repeated(0, &message(1), 1).unwrap();
-        assert_eq!((crowd.duplicates, crowd.deliveries), (1, 2));
+        assert_eq!((crowd.duplicates, crowd.unmarked, crowd.deliveries), (1, 0, 2));
+        crowd.text(0, &message(1), 1).unwrap();
+        assert_eq!((crowd.duplicates, crowd.unmarked, crowd.deliveries), (1, 1, 2));
         assert!(crowd.repeated(1, &message(1), 1).is_err(), "a gap is none the better for its mark");
     }
 

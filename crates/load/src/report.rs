@@ -183,6 +183,8 @@ pub struct OfflineReport {
     pub draining: Option<Cost>,
     /// Messages that came again, marked as such, after the server was killed.
     pub duplicates: u64,
+    /// Messages that came again then without the mark, which is a fault of the server.
+    pub unmarked_duplicates: u64,
 }
 
 impl fmt::Display for Report {
@@ -310,8 +312,8 @@ impl fmt::Display for OfflineReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             out,
-            "offline     {} sessions, {} messages of {} bytes, {} repeated",
-            self.sessions, self.messages, self.size, self.duplicates
+            "offline     {} sessions, {} messages of {} bytes, {} repeated, {} more without the mark",
+            self.sessions, self.messages, self.size, self.duplicates, self.unmarked_duplicates
         )?;
         if let Some(seconds) = self.leaving_seconds {
             writeln!(out, "left        all after {seconds:.1} s")?;
