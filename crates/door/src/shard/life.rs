@@ -498,6 +498,10 @@ impl Shard {
         if !connection.is_open() || !matches!(connection.codec, Codec::WebSocket(_)) {
             return;
         }
+        if connection.is_held {
+            // Nobody reads what it may have answered.
+            (connection.heard_at, connection.is_pinged) = (now, false);
+        }
         let silent_ms = now.saturating_sub(connection.heard_at);
         if connection.is_pinged && silent_ms >= interval {
             let generation = self.generation_of(slot);

@@ -269,6 +269,7 @@ impl MqttSession {
         }
         if live.holds_input && live.answers.len() <= ANSWERS_MAX / 2 && self.phase == Phase::Connected {
             live.holds_input = false;
+            self.heard_at = turn.now();
             turn.take_input();
         }
     }

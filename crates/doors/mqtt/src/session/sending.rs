@@ -84,6 +84,9 @@ impl MqttSession {
                 return self.on_full_queue(turn);
             }
             outbound.cursor = message.offset;
+        } else if !is_retained && outbound.pending.len() >= self.hub.options.queue_messages {
+            tracing::debug!(connection = ?turn.connection(), "a message was dropped: mqtt.queue_messages wait already");
+            return self.hub.count_limit("mqtt_dropped");
         }
         self.queue(outgoing, turn);
     }

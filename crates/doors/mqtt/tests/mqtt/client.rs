@@ -1,58 +1,141 @@
-//! A client that blocks, over TCP or WebSocket.
+//! A client that blocks, and that answers nothing by itself.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::time::Duration;
+use std::num::NonZeroU16;
 
-use fanfare_mqtt::MqttDoor;
-use fanfare_testkit::{TestServer, TestServerOptions};
-use fanfare_websocket::{Decoder, Incoming, Limits, MessageKind, Role, encode_message_masked, handshake};
+use fanfare_mqtt_codec::{
+    self as codec, Ack, AckKind, Connect, Disconnect, Filters, Level, PacketId, Publish, Qos, ReasonCode, ServerPacket,
+    Subscribe, Subscription, SubscriptionOptions, Subscriptions, Unsubscribe, Will, decode_from_server,
+};
+use fanfare_testkit::TestServer;
+use fanfare_websocket::{Decoder, Incoming, Limits, MessageKind, Role, encode_message_masked};
 
-use crate::wire::{self, Hello};
+use crate::link::{self, Link, Over};
 
 pub(crate) const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+pub(crate) const LEVELS: [Level; 3] = [Level::V3, Level::V4, Level::V5];
 
-/// A server with this door.
-pub(crate) fn server(options: TestServerOptions) -> TestServer {
-    TestServer::start(TestServerOptions { doors: vec![Arc::new(MqttDoor)], ..options }).unwrap()
+pub(crate) fn id(number: u16) -> PacketId {
+    PacketId::new(number).unwrap()
 }
-
-/// How the bytes travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Over {
-    Tcp,
-    WebSocket,
-}
-
-pub(crate) const BOTH: [Over; 2] = [Over::Tcp, Over::WebSocket];
 
 /// What a server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    Connack(u8),
-    Message {
-        topic: String,
-        payload: Vec<u8>,
-        is_retained: bool,
+    Connack {
+        session_present: bool,
+        reason: ReasonCode,
     },
-    Suback(u16, Vec<u8>),
-    Unsuback(u16),
+    Message(Message),
+    Ack(AckKind, u16, ReasonCode),
+    Suback(u16, Vec<ReasonCode>),
+    Unsuback(u16, Vec<ReasonCode>),
     Pong,
+    Disconnect(ReasonCode),
     /// The connection has ended; with the close code over WebSocket.
     End(Option<u16>),
 }
 
-pub(crate) fn message(topic: &str, payload: &str) -> Heard {
-    Heard::Message { topic: topic.into(), payload: payload.into(), is_retained: false }
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) topic: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) qos: Qos,
+    pub(crate) retain: bool,
+    pub(crate) dup: bool,
+    pub(crate) id: Option<u16>,
+    pub(crate) subscription_ids: Vec<u32>,
 }
 
-pub(crate) fn retained(topic: &str, payload: &str) -> Heard {
-    Heard::Message { topic: topic.into(), payload: payload.into(), is_retained: true }
+pub(crate) const WELCOME: Heard = Heard::Connack { session_present: false, reason: ReasonCode::Success };
+pub(crate) const WELCOME_BACK: Heard = Heard::Connack { session_present: true, reason: ReasonCode::Success };
+
+pub(crate) fn message(topic: &str, payload: &str) -> Heard {
+    Heard::Message(Message { topic: topic.into(), payload: payload.into(), ..Message::default() })
+}
+
+pub(crate) fn refused(reason: ReasonCode) -> Heard {
+    Heard::Connack { session_present: false, reason }
+}
+
+/// What a client says when it connects.
+#[derive(Clone, Debug)]
+pub(crate) struct Hello {
+    pub(crate) level: Level,
+    pub(crate) client_id: String,
+    pub(crate) is_clean: bool,
+    /// How long its session lasts; MQTT 3 says that with `is_clean`.
+    pub(crate) expiry_s: Option<u32>,
+    pub(crate) keep_alive: u16,
+    pub(crate) will: Option<(String, Vec<u8>)>,
+    pub(crate) password: Option<Vec<u8>>,
+    pub(crate) window: Option<u16>,
+}
+
+impl Default for Hello {
+    fn default() -> Self {
+        let (client_id, level) = (String::new(), Level::V4);
+        let (expiry_s, will, password, window) = Default::default();
+        Self { level, client_id, is_clean: true, expiry_s, keep_alive: 0, will, password, window }
+    }
+}
+
+impl Hello {
+    pub(crate) fn of(level: Level) -> Self {
+        // MQTT 3.1 wants an id.
+        let client_id = format!("client-{:x}", std::collections::hash_map::RandomState::new().hash());
+        Self { level, client_id, ..Self::default() }
+    }
+
+    /// A client whose session waits for it.
+    pub(crate) fn lasting(level: Level, client_id: &str) -> Self {
+        let expiry_s = level.is_v5().then_some(1_000);
+        Self { level, client_id: client_id.into(), is_clean: false, expiry_s, ..Self::default() }
+    }
+
+    pub(crate) fn with_token(token: &str) -> Self {
+        Self { password: Some(token.into()), ..Self::default() }
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut connect = Connect::new(self.level, &self.client_id);
+        connect.clean_start = self.is_clean;
+        connect.keep_alive = self.keep_alive;
+        connect.user_name = self.password.as_ref().map(|_| "anybody");
+        connect.password = self.password.as_deref();
+        connect.properties.session_expiry = self.expiry_s;
+        connect.properties.receive_maximum = self.window.and_then(NonZeroU16::new);
+        connect.will = self.will.as_ref().map(|(topic, payload)| Will {
+            topic,
+            payload,
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            delay_seconds: None,
+            properties: codec::PublishProperties::default(),
+        });
+        encoded(|out| connect.encode(out).unwrap())
+    }
+}
+
+trait AnyNumber {
+    fn hash(&self) -> u64;
+}
+
+impl AnyNumber for std::collections::hash_map::RandomState {
+    fn hash(&self) -> u64 {
+        std::hash::BuildHasher::hash_one(self, 0)
+    }
+}
+
+pub(crate) fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode(&mut out);
+    out
 }
 
 pub(crate) struct Client {
-    socket: TcpStream,
+    link: Box<dyn Link>,
+    pub(crate) level: Level,
     decoder: Option<Decoder>,
     inbox: Vec<u8>,
     close_code: Option<u16>,
@@ -60,74 +143,128 @@ pub(crate) struct Client {
 
 impl Client {
     /// Connects the link and says nothing yet.
-    pub(crate) fn open(address: SocketAddr, over: Over) -> Self {
-        let socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        socket.set_nodelay(true).unwrap();
-        let decoder = (over == Over::WebSocket).then(|| Decoder::new(Role::Client));
-        let mut client = Self { socket, decoder, inbox: Vec::new(), close_code: None };
-        if over == Over::WebSocket {
+    pub(crate) fn open(server: &TestServer, over: Over) -> Self {
+        let mut client = Self::bare(server, over);
+        if over.is_websocket() {
             assert_eq!(client.upgrade(&["mqtt"]).as_deref(), Some("mqtt"));
         }
         client
     }
 
-    /// Connects the link for a WebSocket with these subprotocols; says which was chosen.
-    pub(crate) fn open_websocket(address: SocketAddr, subprotocols: &[&str]) -> (Self, Option<String>) {
-        let mut client = Self::open(address, Over::Tcp);
-        client.decoder = Some(Decoder::new(Role::Client));
-        let chosen = client.upgrade(subprotocols);
-        (client, chosen)
+    /// The same without the upgrade.
+    pub(crate) fn bare(server: &TestServer, over: Over) -> Self {
+        let link = link::open(server, over);
+        Self { link, level: Level::V4, decoder: None, inbox: Vec::new(), close_code: None }
+    }
+
+    pub(crate) fn upgrade(&mut self, subprotocols: &[&str]) -> Option<String> {
+        let chosen = link::upgrade(&mut *self.link, subprotocols);
+        self.decoder = Some(Decoder::new(Role::Client));
+        chosen
+    }
+
+    /// Connects and says what the server answers.
+    pub(crate) fn greet(server: &TestServer, over: Over, hello: &Hello) -> (Self, Heard) {
+        let mut client = Self::open(server, over);
+        client.level = hello.level;
+        client.send(&hello.bytes());
+        let answer = client.hear();
+        (client, answer)
     }
 
     /// Connects and is let in.
-    pub(crate) fn connect(address: SocketAddr, over: Over, hello: &Hello) -> Self {
-        let mut client = Self::open(address, over);
-        client.send(&hello.bytes());
-        assert_eq!(client.hear(), Heard::Connack(0), "{over:?}");
+    pub(crate) fn connect(server: &TestServer, over: Over, hello: &Hello) -> Self {
+        let (client, answer) = Self::greet(server, over, hello);
+        assert!(matches!(answer, Heard::Connack { reason: ReasonCode::Success, .. }), "{answer:?} {hello:?} {over:?}");
         client
     }
 
-    fn upgrade(&mut self, subprotocols: &[&str]) -> Option<String> {
-        let key = handshake::make_key([7; 16]);
-        let request = handshake::client_request("localhost", "/mqtt", &key, subprotocols, None, &[]).unwrap();
-        self.socket.write_all(request.as_ref()).unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            self.socket.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        let head = String::from_utf8(head).unwrap();
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        let mut lines = head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol")).map(|(_, value)| value.into())
-    }
-
-    /// Bytes in one piece: one TCP write, or one binary message.
+    /// Bytes in one piece: one write, or one binary message.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        if self.decoder.is_none() {
-            return self.socket.write_all(bytes).unwrap();
+        match self.decoder {
+            Some(_) => self.send_message(MessageKind::Binary, bytes),
+            None => self.link.write_all(bytes).unwrap(),
         }
-        self.send_message(MessageKind::Binary, bytes);
     }
 
     pub(crate) fn send_message(&mut self, kind: MessageKind, payload: &[u8]) {
         let mut out = Vec::new();
         encode_message_masked(&mut out, kind, payload, MASK);
-        self.socket.write_all(&out).unwrap();
+        self.link.write_all(&out).unwrap();
     }
 
-    pub(crate) fn subscribe(&mut self, filters: &[&str]) -> Vec<u8> {
-        self.send(&wire::subscribe(9, filters));
+    /// Subscribes with one quality for all filters, and says what was granted.
+    pub(crate) fn subscribe(&mut self, filters: &[&str], qos: Qos) -> Vec<ReasonCode> {
+        self.send(&self.subscription(filters, qos, None));
         match self.hear() {
             Heard::Suback(9, codes) => codes,
             other => panic!("{other:?} instead of SUBACK"),
         }
     }
 
+    pub(crate) fn subscription(&self, filters: &[&str], qos: Qos, subscription_id: Option<u32>) -> Vec<u8> {
+        let options = SubscriptionOptions::new(qos);
+        let wishes: Vec<_> = filters.iter().map(|filter| Subscription { filter, options }).collect();
+        let subscriptions = Subscriptions::new(&wishes);
+        let subscribe =
+            Subscribe { packet_id: id(9), subscription_id, user: codec::UserProperties::NONE, subscriptions };
+        encoded(|out| subscribe.encode(self.level, u32::MAX, out).unwrap())
+    }
+
+    pub(crate) fn unsubscribe(&mut self, filters: &[&str]) {
+        let filters = Filters::new(filters);
+        let unsubscribe = Unsubscribe { packet_id: id(8), user: codec::UserProperties::NONE, filters };
+        self.send(&encoded(|out| unsubscribe.encode(self.level, u32::MAX, out).unwrap()));
+    }
+
     pub(crate) fn publish(&mut self, topic: &str, payload: &str) {
-        self.send(&wire::publish(topic, payload.as_bytes(), false, 0));
+        self.send(&self.publication(topic, payload, 0));
+    }
+
+    /// `number` above 0 makes it quality 1.
+    pub(crate) fn publication(&self, topic: &str, payload: &str, number: u16) -> Vec<u8> {
+        let qos = if number > 0 { Qos::AtLeastOnce } else { Qos::AtMostOnce };
+        self.packet(&Publish {
+            topic,
+            payload: payload.as_bytes(),
+            qos,
+            packet_id: PacketId::new(number),
+            ..Publish::default()
+        })
+    }
+
+    pub(crate) fn packet(&self, publish: &Publish<'_>) -> Vec<u8> {
+        encoded(|out| publish.encode(self.level, u32::MAX, out).unwrap())
+    }
+
+    pub(crate) fn ack(&mut self, kind: AckKind, number: u16) {
+        let ack = Ack::new(kind, id(number), ReasonCode::Success);
+        self.send(&encoded(|out| ack.encode(self.level, u32::MAX, out).unwrap()));
+    }
+
+    pub(crate) fn disconnect(mut self) -> Heard {
+        let disconnect = Disconnect::new(ReasonCode::NORMAL_DISCONNECTION);
+        let bytes = match self.level {
+            Level::V5 => encoded(|out| disconnect.encode(Level::V5, u32::MAX, out).unwrap()),
+            _ => vec![0xE0, 0],
+        };
+        self.send(&bytes);
+        self.hear()
+    }
+
+    /// The next message. Quality 1 is acknowledged, quality 2 as far as PUBREC.
+    pub(crate) fn take(&mut self) -> Message {
+        match self.hear() {
+            Heard::Message(message) => {
+                match (message.qos, message.id) {
+                    (Qos::AtLeastOnce, Some(id)) => self.ack(AckKind::Puback, id),
+                    (Qos::ExactlyOnce, Some(id)) => self.ack(AckKind::Pubrec, id),
+                    _ => {}
+                }
+                message
+            }
+            other => panic!("{other:?} instead of a message"),
+        }
     }
 
     /// The next packet.
@@ -137,10 +274,12 @@ impl Client {
                 return heard;
             }
             let mut buffer = [0; 4_096];
-            match self.socket.read(&mut buffer) {
+            match self.link.read(&mut buffer) {
                 Ok(0) => return Heard::End(self.close_code),
                 Ok(count) => self.take_bytes(&mut buffer[..count]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Heard::End(self.close_code),
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => {
+                    return Heard::End(self.close_code);
+                }
                 Err(error) => panic!("nothing more was heard: {error}"),
             }
         }
@@ -162,7 +301,7 @@ impl Client {
                     let mut out = Vec::new();
                     fanfare_websocket::encode_close_masked(&mut out, fanfare_websocket::CloseCode(1000), "", MASK);
                     // The server may be gone already.
-                    let _ = self.socket.write_all(&out);
+                    let _ = self.link.write_all(&out);
                 }
                 _ => {}
             }
@@ -171,36 +310,36 @@ impl Client {
     }
 
     fn take_packet(&mut self) -> Option<Heard> {
-        let (&first, rest) = self.inbox.split_first()?;
-        let mut length = 0;
-        let width = rest.iter().position(|byte| byte & 0x80 == 0)? + 1;
-        for (index, byte) in rest[..width].iter().enumerate() {
-            length |= usize::from(byte & 0x7F) << (7 * index);
-        }
-        let body = rest.get(width..width + length)?;
-        let id = || u16::from_be_bytes([body[0], body[1]]);
-        let heard = match first {
-            0x20 => {
-                assert_eq!((body.len(), body[0]), (2, 0));
-                Heard::Connack(body[1])
-            }
-            0x30 | 0x31 => {
-                let (topic, payload) = body[2..].split_at(usize::from(id()));
-                let topic = String::from_utf8(topic.to_vec()).unwrap();
-                Heard::Message { topic, payload: payload.to_vec(), is_retained: first == 0x31 }
-            }
-            0x90 => Heard::Suback(id(), body[2..].to_vec()),
-            0xB0 => Heard::Unsuback(id()),
-            0xD0 => Heard::Pong,
-            other => panic!("a server does not send {other:#x}"),
+        let frame = codec::frame(&self.inbox, 4 << 20).unwrap()?;
+        let codes = |codes: codec::ReasonCodes<'_>| codes.iter().collect();
+        let heard = match decode_from_server(self.level, &frame).unwrap() {
+            ServerPacket::Connack(c) => Heard::Connack { session_present: c.session_present, reason: c.reason },
+            ServerPacket::Publish(p) => Heard::Message(Message {
+                topic: p.topic.into(),
+                payload: p.payload.into(),
+                qos: p.qos,
+                retain: p.retain,
+                dup: p.dup,
+                id: p.packet_id.map(NonZeroU16::get),
+                subscription_ids: p.subscription_ids.iter().collect(),
+            }),
+            ServerPacket::Ack(ack) => Heard::Ack(ack.kind, ack.packet_id.get(), ack.reason),
+            ServerPacket::Suback(s) => Heard::Suback(s.packet_id.get(), codes(s.codes)),
+            ServerPacket::Unsuback(u) => Heard::Unsuback(u.packet_id.get(), codes(u.codes)),
+            ServerPacket::PingResponse => Heard::Pong,
+            ServerPacket::Disconnect(d) => Heard::Disconnect(d.reason),
+            ServerPacket::Auth(_) => panic!("nobody has agreed on a method"),
         };
-        self.inbox.drain(..1 + width + length);
+        let length = frame.length;
+        self.inbox.drain(..length);
         Some(heard)
     }
 
     /// Nothing but the answer to a ping is on its way.
     pub(crate) fn hears_nothing(&mut self) {
-        self.send(&wire::PING);
+        self.send(&PING);
         assert_eq!(self.hear(), Heard::Pong);
     }
 }
+
+pub(crate) const PING: [u8; 2] = [0xC0, 0];

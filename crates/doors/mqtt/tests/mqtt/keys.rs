@@ -12,18 +12,23 @@ use fanfare_identity::{
 };
 use fanfare_testkit::TEST_SECRET;
 
-fn signed(algorithm: KeyAlgorithm, material: SigningMaterial, allow: &[&str], ttl_ms: u64) -> String {
+fn signed(algorithm: KeyAlgorithm, material: SigningMaterial, sub: &str, allow: &[&str]) -> String {
     let id = (algorithm == KeyAlgorithm::EdDSA).then(|| "published".to_owned());
     let key = SigningKey::new(&SigningKeyConfig { id, algorithm, material }).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     let allow = allow.iter().map(|rule| (*rule).to_owned()).collect();
-    let request = MintRequest { sub: Some("ann".into()), allow, ttl_ms, issued_at: now, ..MintRequest::default() };
+    let request =
+        MintRequest { sub: Some(sub.into()), allow, ttl_ms: 60_000, issued_at: now, ..MintRequest::default() };
     mint(&key, &request).unwrap()
 }
 
 /// A token that the test server's own key verifies.
 pub(crate) fn token(allow: &[&str]) -> String {
-    signed(KeyAlgorithm::HS256, SigningMaterial::Secret(TEST_SECRET.to_owned().into()), allow, 60_000)
+    token_of("ann", allow)
+}
+
+pub(crate) fn token_of(sub: &str, allow: &[&str]) -> String {
+    signed(KeyAlgorithm::HS256, SigningMaterial::Secret(TEST_SECRET.to_owned().into()), sub, allow)
 }
 
 /// The same for a gate that lets in nobody without one.
@@ -53,7 +58,7 @@ pub(crate) fn published_gate(delay: Duration) -> (GateConfig, String) {
     });
     let gate = GateConfig { jwks: vec![JwksConfig::new(url)], is_token_required: true, ..GateConfig::default() };
     let material = SigningMaterial::PrivateKeyPem(pair.serialize_pem().into());
-    (gate, signed(KeyAlgorithm::EdDSA, material, &["*:default/*"], 60_000))
+    (gate, signed(KeyAlgorithm::EdDSA, material, "ann", &["*:default/*"]))
 }
 
 /// A gate whose keys are published where nobody answers.
