@@ -1,8 +1,9 @@
-"""The servers of the comparison: how each is installed, started, pinned to a core and ended."""
+"""The servers of the comparisons: how each is installed, started, pinned to a core and ended."""
 
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -63,10 +64,15 @@ class Server:
         self.dialect = dialect
         self.port = port
         self.folder = tempfile.TemporaryDirectory(prefix="fanfare-bench-")
-        command = ["taskset", "-c", str(core), *command]
+        self.command = ["taskset", "-c", str(core), *command]
+        self.environment = {**os.environ, **environment}
         self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8", errors="replace")
+        self.launch()
+
+    def launch(self):
+        """Starts the process, in the folder where an earlier one may have left its data."""
         self.process = subprocess.Popen(
-            command, env={**os.environ, **environment}, cwd=self.folder.name, stdout=self.log, stderr=self.log
+            self.command, env=self.environment, cwd=self.folder.name, stdout=self.log, stderr=self.log
         )
 
     @property
@@ -129,3 +135,31 @@ def start(name, options):
     command = [str(options.bun), str(HERE / "bun-server.js")]
     environment = {"PORT": str(port), "BUN_PUBLISH": "turn" if name == "bun-turn" else "handler"}
     return Server(name, "bun", command, environment, port, options.server_core)
+
+
+def find_mosquitto():
+    """Mosquitto's broker, which Debian keeps where only administrators look."""
+    found = shutil.which("mosquitto", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
+    if not found:
+        raise SystemExit("mosquitto is missing: apt-get install mosquitto, and stop the service that comes with it")
+    return pathlib.Path(found)
+
+
+def mosquitto_version(path):
+    """It says its version on top of its help."""
+    done = subprocess.run([str(path), "-h"], capture_output=True, text=True, timeout=30)
+    return done.stdout.split("\n", 1)[0].removeprefix("mosquitto version ")
+
+
+def start_mqtt(name, options, config="fanfare.toml"):
+    """Starts fanfare or mosquitto with a listener for MQTT."""
+    port = free_port()
+    if name == "fanfare":
+        command = [str(options.fanfare), "serve", "--config", str(HERE / config)]
+        command += ["--listen", f"127.0.0.1:{free_port()}", "--mqtt-listen", f"127.0.0.1:{port}", "--data", "data"]
+        return Server(name, "mqtt", command, {}, port, options.server_core)
+    WORK.mkdir(exist_ok=True)
+    settings = (HERE / "mosquitto.conf").read_text() + f"\nlistener {port} 127.0.0.1\n"
+    path = WORK / f"mosquitto-{port}.conf"
+    path.write_text(settings)
+    return Server(name, "mqtt", [str(options.mosquitto), "-c", str(path)], {}, port, options.server_core)

@@ -57,6 +57,10 @@ def test_what_does_not_last_is_gone(own, end):
         short.connect("short", clean=False)
         ended.connect("ended", clean=False, props=KEPT)
         ended.leave(0, {"session_expiry": 0})
+        with Raw(own.mqtt_port) as later:
+            # A DISCONNECT is not answered; what is acknowledged after it is on disk after it.
+            later.connect()
+            later.publish("later", b"x", 1)
         end(own)
     for name in ("short", "ended"):
         with Raw(own.mqtt_port) as client:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import botocore.exceptions
 import pytest
@@ -273,3 +274,25 @@ document = '{json.dumps(POLICY)}'
             error = raised.value.response
             assert error["ResponseMetadata"]["HTTPStatusCode"] == 403, error
             assert error["ResponseMetadata"]["HTTPHeaders"]["x-amzn-errortype"] == "ForbiddenException"
+
+
+def test_direct_message_limit():
+    """C53: one direct message more than may wait is refused by name."""
+    with Server(config="[iot]\ndirect_messages = 1\n") as server:
+        boto = data_plane(server)
+        mute = Device(server, "mute")
+        mute.client.manual_ack_set(True)
+        send = lambda seconds: boto.send_direct_message(  # noqa: E731
+            clientId="mute", topic="t", payload=b"x", confirmation=True, timeout=seconds
+        )
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(send, 3)
+            mute.next()
+            with pytest.raises(botocore.exceptions.ClientError) as raised:
+                send(1)
+            error = raised.value.response["Error"]
+            assert error["Code"] == "ThrottlingException" and "iot.direct_messages" in error["Message"]
+            assert server.metric("fanfare_limit_reached_total") == 1
+            with pytest.raises(botocore.exceptions.ClientError):
+                waiting.result(10)
+        mute.close()

@@ -27,18 +27,21 @@ pub enum Case {
     Idle(IdleArgs),
     /// Everybody leaves at once and comes back.
     Storm(StormArgs),
+    /// Durable sessions leave, messages pile up, everybody comes back for them.
+    Offline(OfflineArgs),
 }
 
 /// Options of every case.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Common {
-    /// Where the server listens; http and ws mean the same, TLS is not spoken.
+    /// Where the server listens; http, ws and mqtt (with its own default port) mean the same, TLS is
+    /// not spoken.
     #[arg(long, global = true, default_value = "http://127.0.0.1:8080")]
     pub url: String,
     /// The token of every connection.
     #[arg(long, global = true, env = "FANFARE_TOKEN", hide_env_values = true)]
     pub token: Option<Token>,
-    /// The space of the topics.
+    /// The space of the topics; MQTT has no word for it.
     #[arg(long, global = true, default_value = "default")]
     pub space: String,
     /// The server's process id: its CPU time and memory are read from /proc.
@@ -53,6 +56,12 @@ pub struct Common {
     /// What the server speaks.
     #[arg(long, global = true, value_enum, default_value_t = DialectName::Native)]
     pub dialect: DialectName,
+    /// Quality of service of publishers and subscribers; only MQTT has one.
+    #[arg(long, global = true, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub qos: u8,
+    /// Protocol level of MQTT: 4 is MQTT 3.1.1.
+    #[arg(long, global = true, default_value_t = 5, value_parser = clap::value_parser!(u8).range(4..=5))]
+    pub level: u8,
     /// The longest a measurement may take, in seconds.
     #[arg(long, global = true, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: u64,
@@ -90,6 +99,8 @@ pub enum DialectName {
     Native,
     /// The bare protocol of bench/bun-server.js: the path is the topic, a message is its payload.
     Bun,
+    /// MQTT over TCP.
+    Mqtt,
 }
 
 /// `fanfare bench fanout`.
@@ -160,6 +171,47 @@ pub struct StormArgs {
     pub wait_restart: bool,
 }
 
+/// `fanfare bench offline`, with `--dialect mqtt --qos 1`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct OfflineArgs {
+    /// Sessions, all subscribed to one topic.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub sessions: u32,
+    /// Messages that are published while the sessions are away. 0 with `--phase drain` checks that
+    /// nothing is left.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+    pub messages: u64,
+    /// Payload bytes of a message.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(32..=1_000_000))]
+    pub size: u32,
+    /// Sessions that are connected at once.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub at_once: u32,
+    /// A part of the run, so that somebody can look at the server between the parts.
+    #[arg(long, value_enum, default_value_t = Phase::All)]
+    pub phase: Phase,
+    /// Names sessions and topic, the same in all parts of a run. Random when absent.
+    #[arg(long)]
+    pub run: Option<String>,
+    /// Kills the server (--pid) when half of the messages have come back, and waits until somebody
+    /// has started it again.
+    #[arg(long)]
+    pub kill: bool,
+}
+
+/// Parts of `fanfare bench offline`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Phase {
+    /// One after the other.
+    All,
+    /// Sessions subscribe and leave.
+    Leave,
+    /// Messages are published.
+    Publish,
+    /// Sessions come back and get everything.
+    Drain,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -203,6 +255,8 @@ mod tests {
             "bench fanout --seconds 0",
             "bench idle --connections 100001",
             "bench pairs --pairs -1",
+            "bench pairs --qos 2",
+            "bench pairs --level 3",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::args::DialectName;
+use crate::mqtt;
 use crate::target::Target;
 
 /// The `id` of the `connect` and of the `subscribe` frame.
@@ -71,16 +72,16 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     encode_message_masked(out, MessageKind::Text, text, fastrand::u32(..).to_ne_bytes());
 }
 
-/// Writes publishes for one topic.
-pub(crate) struct Publisher {
-    start: Vec<u8>,
-    end: &'static [u8],
-    frame: Vec<u8>,
+/// Writes publishes for one topic, on one connection.
+pub(crate) enum Publisher {
+    WebSocket { start: Vec<u8>, end: &'static [u8], frame: Vec<u8> },
+    Mqtt(mqtt::Publisher),
 }
 
 impl Publisher {
     pub(crate) fn new(target: &Target, topic: &str) -> Self {
         let (start, end) = match target.dialect {
+            DialectName::Mqtt => return Self::Mqtt(mqtt::Publisher::new(target, topic)),
             DialectName::Bun => (String::new(), &b""[..]),
             DialectName::Native => {
                 let mut frame = json!({"type": "publish", "topic": topic});
@@ -92,16 +93,21 @@ impl Publisher {
                 (format!("{open},\"text\":\""), &b"\"}"[..])
             }
         };
-        Self { start: start.into_bytes(), end, frame: Vec::new() }
+        Self::WebSocket { start: start.into_bytes(), end, frame: Vec::new() }
     }
 
     /// Appends one publish; the payload has no character that JSON escapes.
     pub(crate) fn put(&mut self, out: &mut Vec<u8>, payload: &[u8]) {
-        self.frame.clear();
-        for part in [&self.start, payload, self.end] {
-            self.frame.extend_from_slice(part);
+        match self {
+            Self::WebSocket { start, end, frame } => {
+                frame.clear();
+                for part in [start.as_slice(), payload, end] {
+                    frame.extend_from_slice(part);
+                }
+                put_text(out, frame);
+            }
+            Self::Mqtt(publisher) => publisher.put(out, payload),
         }
-        put_text(out, &self.frame);
     }
 }
 
@@ -133,7 +139,7 @@ impl Reader {
     /// Takes `text` apart.
     #[inline]
     pub(crate) fn read<'a>(&mut self, text: &'a [u8]) -> Heard<'a> {
-        if self.dialect == DialectName::Bun {
+        if self.dialect != DialectName::Native {
             return Heard::Message(text);
         }
         match self.at_distance(text) {

@@ -30,12 +30,17 @@ pub(crate) fn run(common: &Common, args: &FanoutArgs) -> anyhow::Result<FanoutRe
     let topic = muster::run_topic("fanout");
     let plans = (0..=subscribers).map(|link| Plan { topic: topic.clone(), is_subscriber: link < subscribers });
     let plans: Vec<Plan> = plans.collect();
-    muster::open(&mut fleet, 0, plans.into_iter(), common)?;
+    let welcome = muster::open(&mut fleet, 0, plans.into_iter(), common)?;
+    let under_way_max = welcome.receive_maximum.map_or(u64::MAX, u64::from);
+    if u64::from(args.burst) > under_way_max {
+        bail!("--burst: the server takes {under_way_max} messages before it acknowledges one");
+    }
     let mut load = Load {
         publisher: Publisher::new(&fleet.target, &topic),
         watch: Watch::new(&fleet, args)?,
         fleet,
         args,
+        under_way_max,
         bytes: Vec::new(),
         payload: Vec::new(),
     };
@@ -65,6 +70,8 @@ struct Watch {
     /// The sequence that each subscriber expects.
     next: Vec<u64>,
     deliveries: u64,
+    /// Messages that the server has acknowledged; `None` where it does not.
+    acknowledged: Option<u64>,
     latencies: Latencies,
 }
 
@@ -77,6 +84,7 @@ impl Watch {
             ledger: Ledger::new(UNDER_WAY_MAX),
             next: vec![0; args.subscribers as usize],
             deliveries: 0,
+            acknowledged: fleet.target.is_acknowledged().then_some(0),
             latencies: Latencies::new()?,
         })
     }
@@ -84,6 +92,11 @@ impl Watch {
     /// Deliveries that are still to come.
     fn missing(&self) -> u64 {
         self.ledger.published() * self.next.len() as u64 - self.deliveries
+    }
+
+    /// Messages that the server has not acknowledged yet.
+    fn unacknowledged(&self) -> u64 {
+        self.acknowledged.map_or(0, |acknowledged| self.ledger.published() - acknowledged)
     }
 
     /// The subscriber that is furthest behind, and what it waits for.
@@ -135,6 +148,14 @@ impl Listener for Watch {
         }
     }
 
+    fn acknowledged(&mut self, link: usize, _: u64) -> anyhow::Result<()> {
+        match &mut self.acknowledged {
+            Some(count) if *count < self.ledger.published() && link == self.next.len() => *count += 1,
+            _ => bail!("connection {link} was thanked for a message that it did not publish"),
+        }
+        Ok(())
+    }
+
     fn gone(&mut self, link: usize, why: Gone, _: u64) -> anyhow::Result<()> {
         bail!("connection {link} was {why}")
     }
@@ -145,6 +166,8 @@ struct Load<'a> {
     watch: Watch,
     publisher: Publisher,
     args: &'a FanoutArgs,
+    /// Messages that the server takes before it has acknowledged one.
+    under_way_max: u64,
     bytes: Vec<u8>,
     payload: Vec<u8>,
 }
@@ -180,7 +203,8 @@ impl Load<'_> {
     /// waiting behind a slow server counts as latency.
     fn keep_up(&mut self, burst: u64, due: u64) -> anyhow::Result<()> {
         let now = self.fleet.now();
-        if now >= due && self.fleet.is_flushed(self.place()) {
+        let has_room = self.watch.unacknowledged() + burst <= self.under_way_max;
+        if now >= due && has_room && self.fleet.is_flushed(self.place()) {
             self.publish(burst, due)?;
         }
         let wait = Duration::from_nanos(due.saturating_sub(now));
@@ -204,22 +228,25 @@ impl Load<'_> {
         self.watch.next.len()
     }
 
-    /// Waits until everybody has everything.
+    /// Waits until everybody has everything, and the publisher's thanks.
     fn settle(&mut self) -> anyhow::Result<()> {
         let mut patience = None;
-        while self.watch.missing() > 0 {
+        loop {
+            let (missing, unacknowledged) = (self.watch.missing(), self.watch.unacknowledged());
+            if missing + unacknowledged == 0 {
+                return Ok(());
+            }
             self.fleet.turn(TURN, &mut self.watch)?;
             let patience = patience.get_or_insert_with(|| Patience::new(STALL));
-            if patience.is_over(self.watch.deliveries) {
+            if patience.is_over(self.watch.missing() + self.watch.unacknowledged()) {
                 let (link, next) = self.watch.last();
                 bail!(
-                    "{} deliveries never came: subscriber {link} waits for message {next} of {}",
-                    self.watch.missing(),
+                    "{missing} deliveries never came: subscriber {link} waits for message {next} of {}; \
+                     {unacknowledged} messages were not acknowledged",
                     self.watch.ledger.published()
                 );
             }
         }
-        Ok(())
     }
 }
 

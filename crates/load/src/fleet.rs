@@ -24,6 +24,14 @@ pub(crate) trait Listener {
     fn ready(&mut self, link: usize, welcome: Welcome, at: u64) -> anyhow::Result<()>;
     /// A text message.
     fn text(&mut self, link: usize, text: &[u8], at: u64) -> anyhow::Result<()>;
+    /// A message that is marked as sent before.
+    fn repeated(&mut self, link: usize, _: &[u8], _: u64) -> anyhow::Result<()> {
+        bail!("connection {link} received a message that is marked as sent before")
+    }
+    /// The server took over the next one of the messages that were published on the connection.
+    fn acknowledged(&mut self, link: usize, _: u64) -> anyhow::Result<()> {
+        bail!("connection {link} was thanked for a message that it did not publish")
+    }
     /// A connection ended; its place is free.
     fn gone(&mut self, link: usize, why: Gone, at: u64) -> anyhow::Result<()>;
 }
@@ -62,6 +70,11 @@ impl Fleet {
             scratch: vec![0; SCRATCH_BYTES],
             epoch: Instant::now(),
         })
+    }
+
+    /// Adds places; only as many as [`new`](Self::new) made room for may be taken at once.
+    pub(crate) fn widen(&mut self, places: usize) {
+        self.links.resize_with(places.max(self.links.len()), || None);
     }
 
     /// Nanoseconds since the fleet was made.
@@ -144,6 +157,8 @@ fn drain(
             let told = match event {
                 Event::Ready(welcome) => listener.ready(index, welcome, at),
                 Event::Text(text) => listener.text(index, text, at),
+                Event::Repeated(text) => listener.repeated(index, text, at),
+                Event::Acknowledged => listener.acknowledged(index, at),
             };
             told.map_err(Stop::Fatal)
         })?;

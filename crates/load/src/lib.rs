@@ -4,8 +4,8 @@
 //! less than the server it measures. Every case checks what it received byte for byte: a server that
 //! loses, repeats, reorders or alters a message makes the run fail.
 //!
-//! It is not a client library: it speaks just enough of two dialects (Fanfare's native protocol, and
-//! the bare one of `bench/bun-server.js`), plain text only.
+//! It is not a client library: it speaks just enough of three dialects (Fanfare's native protocol, the
+//! bare one of `bench/bun-server.js`, and MQTT), without TLS.
 
 mod args;
 mod dialect;
@@ -15,18 +15,26 @@ mod frames;
 mod idle;
 mod link;
 mod measure;
+mod mqtt;
 mod muster;
+mod offline;
 mod output;
+mod packets;
 mod pairs;
 mod payload;
 mod process;
 mod report;
 mod storm;
 mod target;
+mod websocket;
+mod wire;
 
-pub use args::{BenchArgs, Case, Common, DialectName, FanoutArgs, IdleArgs, PairsArgs, StormArgs, Token};
+pub use args::{
+    BenchArgs, Case, Common, DialectName, FanoutArgs, IdleArgs, OfflineArgs, PairsArgs, Phase, StormArgs, Token,
+};
 pub use report::{
-    Cost, CpuClock, FanoutReport, IdleMemory, IdleReport, Latency, Memory, PairsReport, Report, ServerCost, StormReport,
+    Cost, CpuClock, FanoutReport, IdleMemory, IdleReport, Latency, Memory, OfflineReport, PairsReport, Report,
+    ServerCost, StormReport,
 };
 
 /// Runs one case and prints its figures.
@@ -52,5 +60,6 @@ pub fn measure_case(args: &BenchArgs) -> anyhow::Result<Report> {
         Case::Pairs(case) => Report::Pairs(pairs::run(common, case)?),
         Case::Idle(case) => Report::Idle(idle::run(common, case)?),
         Case::Storm(case) => Report::Storm(storm::run(common, case)?),
+        Case::Offline(case) => Report::Offline(offline::run(common, case)?),
     })
 }

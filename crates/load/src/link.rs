@@ -5,17 +5,11 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream as StdStream;
 use std::rc::Rc;
 
-use fanfare_websocket::{encode_pong_masked, handshake};
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::args::DialectName;
-use crate::dialect::{self, Answer};
-use crate::frames::{self, Kind};
 use crate::target::Target;
-
-/// The longest answer to an opening handshake.
-const RESPONSE_BYTES_MAX: usize = 16 << 10;
+use crate::wire::Wire;
 
 /// A burst has to fit into one write, so that the server can read it in one turn.
 const PUBLISHER_SEND_BYTES: usize = 4 << 20;
@@ -27,21 +21,13 @@ pub(crate) struct Plan {
     pub(crate) is_subscriber: bool,
 }
 
-/// How far a connection has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    Connecting,
-    Upgrading,
-    Welcoming,
-    Subscribing,
-    Open,
-}
-
 /// What the connection opened with.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Welcome {
     /// How long a lost client may take before it comes back.
     pub(crate) reconnect_spread_ms: Option<u64>,
+    /// Messages that the server takes before it has acknowledged one, where it acknowledges any.
+    pub(crate) receive_maximum: Option<u16>,
 }
 
 /// Why a connection ended.
@@ -81,17 +67,22 @@ impl From<io::Error> for Gone {
 pub(crate) enum Event<'a> {
     /// It is open, and subscribed where it should be.
     Ready(Welcome),
-    /// A message, undecoded.
+    /// A message, undecoded over WebSocket, a payload in MQTT.
     Text(&'a [u8]),
+    /// The same, marked as sent before.
+    Repeated(&'a [u8]),
+    /// The server took over the next one of the published messages.
+    Acknowledged,
 }
 
 /// One connection.
 pub(crate) struct Link {
     pub(crate) stream: TcpStream,
+    index: usize,
     plan: Plan,
-    phase: Phase,
-    welcome: Welcome,
-    /// The start of a frame that is not complete yet.
+    is_connected: bool,
+    wire: Wire,
+    /// The start of a frame or packet that is not complete yet.
     unread: Vec<u8>,
     unsent: Vec<u8>,
 }
@@ -115,9 +106,10 @@ impl Link {
         }
         Ok(Self {
             stream: TcpStream::from_std(StdStream::from(socket)),
+            index,
             plan,
-            phase: Phase::Connecting,
-            welcome: Welcome::default(),
+            is_connected: false,
+            wire: Wire::new(target),
             unread: Vec::new(),
             unsent: Vec::new(),
         })
@@ -125,7 +117,7 @@ impl Link {
 
     /// Whether the transport is there.
     pub(crate) fn is_connected(&self) -> bool {
-        self.phase != Phase::Connecting
+        self.is_connected
     }
 
     /// Whether the transport took all that was to be sent.
@@ -135,7 +127,7 @@ impl Link {
 
     /// The socket accepts bytes.
     pub(crate) fn on_writable(&mut self, target: &Target) -> Result<(), Gone> {
-        if self.phase == Phase::Connecting {
+        if !self.is_connected {
             if let Some(error) = self.stream.take_error()? {
                 return Err(error.into());
             }
@@ -143,9 +135,8 @@ impl Link {
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(()),
                 other => other?,
             };
-            let request = target.request(&self.plan.topic, self.plan.is_subscriber);
-            self.unsent = request.map_err(|error| Gone::Broken(error.to_string()))?;
-            self.phase = Phase::Upgrading;
+            self.wire.open(target, &self.plan, self.index, &mut self.unsent)?;
+            self.is_connected = true;
         }
         self.flush()
     }
@@ -184,115 +175,26 @@ impl Link {
         }
     }
 
-    /// Reads everything complete in `bytes`, keeps the rest for later.
+    /// Reads everything complete in `bytes`, keeps the rest for later, and answers.
     pub(crate) fn digest<E: From<Gone>>(
         &mut self,
         target: &Target,
         bytes: &[u8],
         tell: &mut impl FnMut(Event<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.unread.is_empty() {
-            let read = self.read(target, bytes, tell)?;
-            self.unread.extend_from_slice(&bytes[read..]);
-            return Ok(());
+        let Self { wire, plan, unread, unsent, .. } = self;
+        if unread.is_empty() {
+            let read = wire.read(target, plan, bytes, unsent, tell)?;
+            unread.extend_from_slice(&bytes[read..]);
+        } else {
+            unread.extend_from_slice(bytes);
+            let read = wire.read(target, plan, unread, unsent, tell)?;
+            unread.drain(..read);
         }
-        let mut unread = std::mem::take(&mut self.unread);
-        unread.extend_from_slice(bytes);
-        let read = self.read(target, &unread, tell)?;
-        unread.drain(..read);
-        self.unread = unread;
+        if !self.is_flushed() {
+            self.flush()?;
+        }
         Ok(())
-    }
-
-    fn read<E: From<Gone>>(
-        &mut self,
-        target: &Target,
-        bytes: &[u8],
-        tell: &mut impl FnMut(Event<'_>) -> Result<(), E>,
-    ) -> Result<usize, E> {
-        let mut read = 0;
-        if matches!(self.phase, Phase::Connecting | Phase::Upgrading) {
-            let Some(head) = self.read_response(target, bytes)? else {
-                return Ok(0);
-            };
-            read = head;
-            if self.phase == Phase::Open {
-                tell(Event::Ready(self.welcome))?;
-            }
-        }
-        while let Some(frame) = frames::first(&bytes[read..]).map_err(|what| Gone::Broken(what.to_owned()))? {
-            read += frame.bytes;
-            match frame.kind {
-                Kind::Text if self.phase == Phase::Open => tell(Event::Text(frame.payload))?,
-                Kind::Text => {
-                    self.go_on(target, dialect::answer(frame.payload))?;
-                    if self.phase == Phase::Open {
-                        tell(Event::Ready(self.welcome))?;
-                    }
-                }
-                _ => self.control(frame.kind, frame.payload)?,
-            }
-        }
-        Ok(read)
-    }
-
-    /// The answer to the upgrade: its length, once it is complete.
-    fn read_response(&mut self, target: &Target, bytes: &[u8]) -> Result<Option<usize>, Gone> {
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-            let is_long = bytes.len() > RESPONSE_BYTES_MAX;
-            return if is_long { Err(Gone::Broken("an endless response".to_owned())) } else { Ok(None) };
-        };
-        let head = std::str::from_utf8(&bytes[..end]).unwrap_or_default();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        let header = |name: &str| header(head, name);
-        if status != 101 {
-            let seconds = header("retry-after").and_then(|value| value.parse::<u64>().ok());
-            return Err(Gone::Refused { status, retry_after_ms: seconds.map(|s| s.saturating_mul(1_000)) });
-        }
-        handshake::check_response(status, header, &target.key, &[], None)
-            .map_err(|error| Gone::Broken(error.to_string()))?;
-        self.phase = match target.dialect {
-            DialectName::Bun => Phase::Open,
-            DialectName::Native => {
-                dialect::put_connect(&mut self.unsent, target);
-                self.flush()?;
-                Phase::Welcoming
-            }
-        };
-        Ok(Some(end + 4))
-    }
-
-    /// The next step of the native opening.
-    fn go_on(&mut self, target: &Target, answer: Answer) -> Result<(), Gone> {
-        self.phase = match (self.phase, answer) {
-            (Phase::Welcoming, Answer::Welcome { reconnect_spread_ms }) => {
-                self.welcome = Welcome { reconnect_spread_ms };
-                if self.plan.is_subscriber {
-                    dialect::put_subscribe(&mut self.unsent, target, &self.plan.topic);
-                    self.flush()?;
-                    Phase::Subscribing
-                } else {
-                    Phase::Open
-                }
-            }
-            (Phase::Subscribing, Answer::Subscribed) => Phase::Open,
-            (_, Answer::Refused { code, retry_ms }) => return Err(Gone::Said { code, retry_ms }),
-            (phase, answer) => return Err(Gone::Broken(format!("{answer:?} while {phase:?}"))),
-        };
-        Ok(())
-    }
-
-    fn control(&mut self, kind: Kind, payload: &[u8]) -> Result<(), Gone> {
-        match (kind, payload) {
-            (Kind::Ping, _) => {
-                encode_pong_masked(&mut self.unsent, payload, fastrand::u32(..).to_ne_bytes());
-                self.flush()
-            }
-            (Kind::Close, [high, low, ..]) => Err(Gone::Closed(u16::from_be_bytes([*high, *low]))),
-            (Kind::Close, _) => Err(Gone::Closed(1005)),
-            (Kind::Binary, _) => Err(Gone::Broken("a binary message".to_owned())),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -302,23 +204,9 @@ fn is_under_way(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(EINPROGRESS)
 }
 
-/// The value of a header of a response; `name` is in lower case.
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = head.lines().skip(1).filter_map(|line| line.split_once(':'));
-    lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn headers_are_found_in_any_case() {
-        let head = "HTTP/1.1 503 Service Unavailable\r\nRETRY-after:  7\r\nX: a:b";
-        assert_eq!(header(head, "retry-after"), Some("7"));
-        assert_eq!(header(head, "x"), Some("a:b"));
-        assert_eq!(header(head, "http/1.1 503 service unavailable"), None);
-    }
 
     #[test]
     fn an_end_is_said_in_words() {

@@ -156,6 +156,8 @@ mod tests {
             json: false,
             quiet: true,
             dialect: crate::args::DialectName::Bun,
+            qos: 0,
+            level: 5,
             seconds: 1,
         };
         let cost = Window::begin(&args).unwrap().end(10).unwrap();

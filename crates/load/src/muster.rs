@@ -108,6 +108,10 @@ impl Listener for Check {
         Ok(())
     }
 
+    fn acknowledged(&mut self, _: usize, _: u64) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     fn gone(&mut self, link: usize, why: Gone, _: u64) -> anyhow::Result<()> {
         bail!("connection {link} was {why}")
     }

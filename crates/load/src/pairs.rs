@@ -46,6 +46,14 @@ struct Ball {
     stamp: u64,
     sequence: u64,
     is_flying: bool,
+    /// The server has not taken it over yet, where it says so.
+    is_unacknowledged: bool,
+}
+
+impl Ball {
+    fn is_back(&self) -> bool {
+        !self.is_flying && !self.is_unacknowledged
+    }
 }
 
 /// Checks and counts what subscribers receive.
@@ -53,7 +61,7 @@ struct Watch {
     reader: Reader,
     filling: Filling,
     balls: Vec<Ball>,
-    /// Pairs whose message has arrived.
+    /// Pairs whose message has arrived and is acknowledged.
     returned: Vec<usize>,
     deliveries: u64,
     latencies: Latencies,
@@ -63,7 +71,7 @@ impl Watch {
     fn new(fleet: &Fleet, args: &PairsArgs) -> anyhow::Result<Self> {
         let pairs = args.pairs as usize;
         let filling = Filling::new(args.size);
-        let ball = Ball { head: head(0, 0), stamp: 0, sequence: 0, is_flying: false };
+        let ball = Ball { head: head(0, 0), stamp: 0, sequence: 0, is_flying: false, is_unacknowledged: false };
         Ok(Self {
             reader: Reader::new(fleet.target.dialect, filling.size()),
             filling,
@@ -95,7 +103,21 @@ impl Listener for Watch {
         ball.sequence += 1;
         self.latencies.record(at.saturating_sub(ball.stamp));
         self.deliveries += 1;
-        self.returned.push(pair);
+        if ball.is_back() {
+            self.returned.push(pair);
+        }
+        Ok(())
+    }
+
+    fn acknowledged(&mut self, link: usize, _: u64) -> anyhow::Result<()> {
+        let pair = link / 2;
+        let ball = &mut self.balls[pair];
+        if !std::mem::replace(&mut ball.is_unacknowledged, false) {
+            bail!("pair {pair} was thanked for a message that it did not publish");
+        }
+        if ball.is_back() {
+            self.returned.push(pair);
+        }
         Ok(())
     }
 
@@ -123,7 +145,7 @@ impl Load {
             if now < end {
                 left = self.serve(left)?;
             }
-            if self.watch.balls.iter().all(|ball| !ball.is_flying) && (now >= end || left == 0) {
+            if self.watch.balls.iter().all(Ball::is_back) && (now >= end || left == 0) {
                 return Ok(());
             }
             if let Some(progress) = progress {
@@ -132,7 +154,7 @@ impl Load {
             }
             self.fleet.turn(TURN, &mut self.watch)?;
             if patience.is_over(self.watch.deliveries) {
-                let pair = self.watch.balls.iter().position(|ball| ball.is_flying);
+                let pair = self.watch.balls.iter().position(|ball| !ball.is_back());
                 bail!("deliveries stopped coming; pair {pair:?} waits");
             }
         }
@@ -147,6 +169,7 @@ impl Load {
             ball.stamp = stamp;
             ball.head = head(ball.sequence, stamp);
             ball.is_flying = true;
+            ball.is_unacknowledged = self.fleet.target.is_acknowledged();
             self.watch.filling.write(&ball.head, &mut self.payload);
             self.bytes.clear();
             self.publishers[pair].put(&mut self.bytes, &self.payload);

@@ -18,6 +18,8 @@ pub enum Report {
     Idle(IdleReport),
     /// Everybody leaves and comes back.
     Storm(StormReport),
+    /// Everybody comes back for what was published meanwhile.
+    Offline(OfflineReport),
 }
 
 /// Time and CPU of a measured interval.
@@ -164,6 +166,27 @@ pub struct StormReport {
     pub checked_deliveries: u64,
 }
 
+/// Figures of `offline`; a part that was not run has none.
+#[derive(Clone, Debug, Serialize)]
+pub struct OfflineReport {
+    /// Durable sessions.
+    pub sessions: u32,
+    /// Messages published while they were away.
+    pub messages: u64,
+    /// Payload bytes.
+    pub size: u32,
+    /// Seconds in which all of them connected, subscribed and left.
+    pub leaving_seconds: Option<f64>,
+    /// Time and CPU of publishing; a delivery is a message that the server took over.
+    pub publishing: Option<Cost>,
+    /// Time and CPU of coming back. Without the server's part if it was killed.
+    pub draining: Option<Cost>,
+    /// Messages that came again, marked as such, after the server was killed.
+    pub duplicates: u64,
+    /// Messages that came again then without the mark, which is a fault of the server.
+    pub unmarked_duplicates: u64,
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -181,6 +204,7 @@ impl fmt::Display for Report {
             }
             Self::Idle(report) => report.fmt(out),
             Self::Storm(report) => report.fmt(out),
+            Self::Offline(report) => report.fmt(out),
         }
     }
 }
@@ -279,6 +303,25 @@ impl fmt::Display for StormReport {
         )?;
         if let Some(cpu) = self.server_cpu_seconds {
             writeln!(out, "server      {cpu:.2} s CPU")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for OfflineReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            out,
+            "offline     {} sessions, {} messages of {} bytes, {} repeated, {} more without the mark",
+            self.sessions, self.messages, self.size, self.duplicates, self.unmarked_duplicates
+        )?;
+        if let Some(seconds) = self.leaving_seconds {
+            writeln!(out, "left        all after {seconds:.1} s")?;
+        }
+        for (title, cost) in [("published", &self.publishing), ("came back", &self.draining)] {
+            if let Some(cost) = cost {
+                write!(out, "{title}\n{cost}")?;
+            }
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, bail};
+use fanfare_mqtt_codec::{Level, Qos};
 use fanfare_websocket::handshake;
 
 use crate::args::{Common, DialectName};
@@ -10,12 +11,31 @@ use crate::args::{Common, DialectName};
 /// Source addresses to spread over, so that the ports of one do not run out.
 const LOOPBACK_SOURCES: u32 = 64;
 
+/// How long a durable session lasts without a connection, in seconds.
+pub(crate) const SESSION_SECONDS: u32 = 24 * 60 * 60;
+
+/// What becomes of the sessions of subscribers (MQTT).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Session {
+    /// They end with the connection.
+    Transient,
+    /// They begin with this connection and outlive it.
+    Begin,
+    /// They must be there, with their subscription.
+    Resume,
+}
+
 /// Where to connect and as whom.
 pub(crate) struct Target {
     pub(crate) dialect: DialectName,
     pub(crate) address: SocketAddr,
     pub(crate) token: Option<String>,
     pub(crate) space: String,
+    pub(crate) qos: Qos,
+    pub(crate) level: Level,
+    pub(crate) session: Session,
+    /// The start of all client ids, so that two generators have different ones.
+    pub(crate) clients: String,
     /// One key serves all handshakes: nothing between here and the server caches them.
     pub(crate) key: String,
     host: String,
@@ -35,6 +55,10 @@ impl Target {
             address,
             token: common.token.as_ref().map(|token| token.0.clone()),
             space: common.space.clone(),
+            qos: if common.qos == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce },
+            level: if common.level == 4 { Level::V4 } else { Level::V5 },
+            session: Session::Transient,
+            clients: format!("{:08x}", fastrand::u32(..)),
             key: handshake::make_key(fastrand::u128(..).to_ne_bytes()),
             host: place.authority,
             base: place.path,
@@ -45,12 +69,17 @@ impl Target {
     pub(crate) fn request(&self, topic: &str, is_subscriber: bool) -> anyhow::Result<Vec<u8>> {
         let base = &self.base;
         let path = match (self.dialect, is_subscriber) {
-            (DialectName::Native, _) => format!("{base}/v1/connect"),
             (DialectName::Bun, true) => format!("{base}/{topic}"),
             (DialectName::Bun, false) => format!("{base}/{topic}?publisher"),
+            _ => format!("{base}/v1/connect"),
         };
         handshake::client_request(&self.host, &path, &self.key, &[], None, &[])
             .context("the handshake cannot be written")
+    }
+
+    /// Whether the server acknowledges what is published.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.dialect == DialectName::Mqtt && self.qos > Qos::AtMostOnce
     }
 
     /// The source address of connection `index`, where that is ours to choose.
@@ -76,20 +105,21 @@ struct Place {
 impl Place {
     fn parse(url: &str) -> anyhow::Result<Self> {
         let Some((scheme, rest)) = url.split_once("://") else {
-            bail!("--url: {url} has no scheme, expected http:// or ws://");
+            bail!("--url: {url} has no scheme, expected http://, ws:// or mqtt://");
         };
-        match scheme {
-            "http" | "ws" => {}
-            "https" | "wss" => bail!("--url: TLS is not spoken here, use the server's plain port"),
-            _ => bail!("--url: unknown scheme {scheme}, expected http or ws"),
-        }
+        let default_port = match scheme {
+            "http" | "ws" => 80,
+            "mqtt" => 1883,
+            "https" | "wss" | "mqtts" => bail!("--url: TLS is not spoken here, use the server's plain port"),
+            _ => bail!("--url: unknown scheme {scheme}, expected http, ws or mqtt"),
+        };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => {
                 let port = port.parse();
                 (host, port.with_context(|| format!("--url: bad port in {authority}"))?)
             }
-            _ => (authority, 80),
+            _ => (authority, default_port),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() {
@@ -118,6 +148,7 @@ mod tests {
         for (url, expected) in [
             ("http://127.0.0.1:8080", place("127.0.0.1", 8080, "127.0.0.1:8080", "")),
             ("ws://localhost/", place("localhost", 80, "localhost", "")),
+            ("mqtt://h", place("h", 1883, "h", "")),
             ("ws://h:1/a/b/", place("h", 1, "h:1", "/a/b")),
             ("http://[::1]:9", place("::1", 9, "[::1]:9", "")),
             ("http://[::1]", place("::1", 80, "[::1]", "")),
@@ -131,6 +162,7 @@ mod tests {
         for (url, reason) in [
             ("127.0.0.1:8080", "no scheme"),
             ("https://h", "TLS"),
+            ("mqtts://h", "TLS"),
             ("ftp://h", "unknown scheme"),
             ("http://h:x", "bad port"),
             ("http://:1", "no host"),

@@ -89,7 +89,7 @@ impl Door for MqttDoor {
 
     fn start(&self, gateway: &Arc<Gateway>) -> Result<(), LogError> {
         self.hub.start(gateway)?;
-        self.hub.rules.get().map_or(Ok(()), |rules| rules.start(gateway, self.hub.space()))
+        self.hub.rules.get().map_or(Ok(()), |rules| rules.start(&self.hub))
     }
 
     fn open(&self, arrival: &Arrival<'_>, turn: &mut Turn<'_>) -> Opening {

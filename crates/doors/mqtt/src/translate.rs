@@ -64,7 +64,8 @@ pub(crate) fn with_properties<T>(
 ) -> T {
     let mut properties = PublishProperties::default();
     if let Some(at) = message.expires_at {
-        let seconds = at.saturating_sub(now).div_ceil(1_000);
+        // Clocks of shards run behind a little: what is left is never more than there was.
+        let seconds = at.saturating_sub(now.max(message.time)).div_ceil(1_000);
         properties.expiry_seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
     }
     if let Some(headers) = &message.headers {

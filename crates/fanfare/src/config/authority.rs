@@ -22,6 +22,8 @@ const SPACE: &str = "default";
 /// Users of one file, at most.
 const USERS_MAX: usize = 100_000;
 
+type UsersByName = BTreeMap<String, (PasswordHash, Permissions)>;
+
 /// Something in the configuration of access that cannot be.
 #[derive(Debug, thiserror::Error)]
 #[error("{key}: {problem}")]
@@ -98,10 +100,7 @@ impl Config {
         Ok(Authority { access: Arc::new(access), users, certificates, authorizers, functions: functions.clone() })
     }
 
-    fn users(
-        &self,
-        policies: &Policies,
-    ) -> Result<Option<BTreeMap<String, (PasswordHash, Permissions)>>, AccessMistake> {
+    fn users(&self, policies: &Policies) -> Result<Option<UsersByName>, AccessMistake> {
         let key = "mqtt.users_file";
         let Some(file) = &self.mqtt.users_file else { return Ok(None) };
         let text = std::fs::read_to_string(file).map_err(|error| mistake(key, error))?;

@@ -101,7 +101,7 @@ fn a_file_tells_all_its_mistakes_with_their_places() {
                 [log]\n\
                 format = \"xml\"\n\
                 [workers]\n";
-    let known: Vec<_> = keys::Config::keys().iter().map(|key| key.name).collect();
+    let known: Vec<_> = Config::keys().iter().map(|key| key.name).collect();
     assert!(known.starts_with(&["listen", "mqtt_listen"]) && known.ends_with(&["spaces"]), "{known:?}");
     assert_eq!(
         mistakes(text),
@@ -280,7 +280,7 @@ fn the_printed_reference_is_a_configuration_with_the_defaults() {
         .collect();
     let config = from_file(&uncommented.join("\n")).unwrap();
     let spaces = [("default".to_owned(), Space::default())].into_iter().collect();
-    let functions = [("default".to_owned(), FunctionTarget::default())].into_iter().collect();
+    let functions = [("default".to_owned(), Function::default())].into_iter().collect();
     let expected = Config { spaces, functions, ..Config::default() };
     assert_eq!(config, expected);
     assert!(uncommented.contains(&"slow_consumer = \"disconnect\""));
@@ -390,7 +390,7 @@ fn users_are_read_from_their_file() {
 
 #[test]
 fn the_page_about_mqtt_explains_every_key() {
-    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/mqtt.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/mqtt.md");
     let page = std::fs::read_to_string(page).unwrap();
     for key in keys::Mqtt::keys() {
         assert!(page.contains(&format!("\n| `{}` |", key.name)), "docs/mqtt.md has no row for mqtt.{}", key.name);

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests, too")]
 
+mod mqtt;
 mod server;
 
 use clap::Parser;
@@ -17,12 +18,16 @@ struct Line {
 
 fn bench(dialect: DialectName, fault: Fault, words: &str) -> anyhow::Result<Report> {
     let url = start(dialect, fault);
-    let name = if dialect == DialectName::Bun { "bun" } else { "native" };
+    let name = match dialect {
+        DialectName::Native => "native",
+        DialectName::Bun => "bun",
+        DialectName::Mqtt => "mqtt",
+    };
     let line = format!("bench --quiet --url {url} --dialect {name} --token secret --space arena {words}");
     measure_case(&Line::try_parse_from(line.split(' ')).unwrap().bench)
 }
 
-const DIALECTS: [DialectName; 2] = [DialectName::Native, DialectName::Bun];
+const DIALECTS: [DialectName; 3] = [DialectName::Native, DialectName::Bun, DialectName::Mqtt];
 const FANOUT: &str = "fanout --subscribers 3 --burst 5 --messages 50 --warmup 0";
 
 #[test]
@@ -44,10 +49,32 @@ fn every_case_succeeds_with_a_server_that_works() {
 }
 
 #[test]
+fn acknowledged_messages_of_both_levels_arrive() {
+    for options in ["--qos 1", "--qos 1 --level 4", "--level 4"] {
+        let run = |words: &str| bench(DialectName::Mqtt, Fault::None, &format!("{words} {options}")).unwrap();
+        let Report::Fanout(fanout) = run(FANOUT) else { panic!("another case") };
+        assert_eq!((fanout.messages, fanout.cost.deliveries), (50, 150), "{options}");
+        let Report::Pairs(pairs) = run("pairs --pairs 3 --messages 31 --warmup 0") else { panic!("another case") };
+        assert_eq!(pairs.cost.deliveries, 31, "{options}");
+    }
+}
+
+#[test]
+fn a_session_that_the_server_forgets_is_a_loss() {
+    let words = "offline --qos 1 --sessions 2 --messages 5";
+    let error = bench(DialectName::Mqtt, Fault::None, words).unwrap_err().to_string();
+    assert!(error.contains("forgot the session"), "{error}");
+    let error = bench(DialectName::Native, Fault::None, words).unwrap_err().to_string();
+    assert!(error.contains("--dialect mqtt"), "{error}");
+}
+
+#[test]
 fn idle_connections_are_checked_in_the_end() {
-    let report = bench(DialectName::Native, Fault::None, "idle --connections 5 --topics 2 --hold 1");
-    let Report::Idle(idle) = report.unwrap() else { panic!("another case") };
-    assert_eq!((idle.checked_deliveries, idle.server.is_none()), (5, true));
+    for (dialect, options) in [(DialectName::Native, ""), (DialectName::Mqtt, " --qos 1")] {
+        let words = format!("idle --connections 5 --topics 2 --hold 1{options}");
+        let Report::Idle(idle) = bench(dialect, Fault::None, &words).unwrap() else { panic!("another case") };
+        assert_eq!((idle.checked_deliveries, idle.server.is_none()), (5, true));
+    }
 }
 
 #[test]
@@ -60,6 +87,8 @@ fn one_fault_makes_the_run_fail() {
         (Fault::Closes, "closed by the server with code 1012"),
     ] {
         for dialect in DIALECTS {
+            let is_said = fault == Fault::Closes && dialect == DialectName::Mqtt;
+            let reason = if is_said { "refused with Server shutting down" } else { reason };
             let error = bench(dialect, fault, FANOUT).unwrap_err().to_string();
             assert!(error.contains(reason), "{fault:?} of {dialect:?}: {error}");
         }

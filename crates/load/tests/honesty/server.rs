@@ -1,4 +1,4 @@
-//! A small server of both dialects that can be told to misbehave.
+//! A small server of all dialects that can be told to misbehave.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,6 +9,8 @@ use fanfare_load::DialectName;
 use fanfare_websocket::{Decoder, Incoming, Limits, MessageKind, Role, encode_message, encode_ping, handshake};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+
+use crate::mqtt;
 
 /// The publish at which the fault shows, to one of the subscribers.
 const FAULTY: u64 = 7;
@@ -28,11 +30,11 @@ pub(crate) enum Fault {
     Complains,
 }
 
-struct State {
+pub(crate) struct State {
     dialect: DialectName,
     fault: Fault,
-    subscribers: Vec<(String, TcpStream)>,
-    published: u64,
+    pub(crate) subscribers: Vec<(String, TcpStream)>,
+    pub(crate) published: u64,
     connections: u64,
     held: Option<Vec<u8>>,
 }
@@ -46,7 +48,10 @@ pub(crate) fn start(dialect: DialectName, fault: Fault) -> String {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let state = Arc::clone(&state);
-            thread::spawn(move || converse(stream, &state));
+            thread::spawn(move || match dialect {
+                DialectName::Mqtt => mqtt::converse(stream, &state),
+                _ => converse(stream, &state),
+            });
         }
     });
     url
@@ -87,8 +92,8 @@ fn converse(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
             let (consumed, incoming) = decoder.decode(input, &limits).ok()?;
             if let Some(Incoming::Message { payload, .. }) = incoming {
                 match dialect {
-                    DialectName::Bun => publish(state, path.trim_end_matches("?publisher"), payload),
-                    DialectName::Native => native(state, &mut stream, payload)?,
+                    DialectName::Bun => publish(state, path.trim_end_matches("?publisher"), &text_frame(payload)),
+                    _ => native(state, &mut stream, payload)?,
                 }
             }
             input = &mut input[consumed..];
@@ -132,37 +137,42 @@ fn native(state: &Mutex<State>, stream: &mut TcpStream, text: &[u8]) -> Option<(
             let message = json!({"type": "message", "topic": topic, "position": position, "text": frame["text"]});
             // In the order of the protocol's table; `json!` sorts by name.
             let text = message.to_string().replace("\"type\":\"message\"", "\"time\":1");
-            publish(state, topic, text.replacen('{', "{\"type\":\"message\",", 1).as_bytes());
+            publish(state, topic, &text_frame(text.replacen('{', "{\"type\":\"message\",", 1).as_bytes()));
             Some(())
         }
         _ => None,
     }
 }
 
-fn publish(state: &Mutex<State>, topic: &str, text: &[u8]) {
+fn text_frame(text: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode_message(&mut frame, MessageKind::Text, text);
+    frame
+}
+
+/// Sends `whole`, a frame or packet, to all subscribers; the fault shows at one of them.
+pub(crate) fn publish(state: &Mutex<State>, topic: &str, whole: &[u8]) {
     let mut state = state.lock();
     state.published += 1;
     let is_faulty = state.published == FAULTY;
     let (fault, held) = (state.fault, state.held.take());
-    let mut whole = Vec::new();
-    encode_message(&mut whole, MessageKind::Text, text);
-    let mut strange = held.map_or_else(|| whole.clone(), |held| [&whole[..], &held[..]].concat());
+    let mut strange = held.map_or_else(|| whole.to_vec(), |held| [whole, &held[..]].concat());
     match fault {
         _ if !is_faulty => {}
         Fault::Loses => strange.clear(),
-        Fault::Repeats => strange.extend_from_slice(&whole),
+        Fault::Repeats => strange.extend_from_slice(whole),
         Fault::Damages => {
             let place = strange.iter().rposition(|byte| *byte == b'~').unwrap_or(0) + 40;
             strange[place] ^= 1;
         }
         Fault::Swaps => {
-            state.held = Some(whole.clone());
+            state.held = Some(whole.to_vec());
             strange.clear();
         }
+        Fault::Closes if state.dialect == DialectName::Mqtt => strange = vec![0xe0, 2, 0x8b, 0],
         Fault::Closes => strange = vec![0x88, 2, 3, 0xf4],
         Fault::Complains => {
-            strange.clear();
-            encode_message(&mut strange, MessageKind::Text, br#"{"type":"gap","topic":"t","position":"a-1"}"#);
+            strange = text_frame(br#"{"type":"gap","topic":"t","position":"a-1"}"#);
         }
         Fault::None | Fault::Refuses => {}
     }
@@ -171,7 +181,7 @@ fn publish(state: &Mutex<State>, topic: &str, text: &[u8]) {
         if subscribed != topic {
             return true;
         }
-        let bytes = if std::mem::take(&mut chosen) { &strange } else { &whole };
+        let bytes = if std::mem::take(&mut chosen) { &strange[..] } else { whole };
         stream.write_all(bytes).is_ok()
     });
 }

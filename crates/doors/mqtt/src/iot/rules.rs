@@ -18,11 +18,14 @@ use fanfare_door::Gateway;
 use fanfare_events::EventSink;
 use fanfare_functions::{CallerError, Functions};
 use fanfare_iot::rules::{Rule, basic_ingest};
+use fanfare_iot::shadow::{Shadow, ShadowName};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use serde_json::Value as Json;
 use tokio::sync::mpsc;
 
 use crate::NAME;
+use crate::hub::Hub;
 use cursor::Cursors;
 use http::Http;
 use runner::Runner;
@@ -72,7 +75,7 @@ struct Shared {
 }
 
 struct Started {
-    gateway: Arc<Gateway>,
+    hub: Arc<Hub>,
     inlets: HashMap<Box<str>, mpsc::Sender<Ingested>>,
 }
 
@@ -103,7 +106,8 @@ impl Rules {
     ///
     /// # Errors
     /// The places of durable rules cannot be read.
-    pub(crate) fn start(&self, gateway: &Arc<Gateway>, space: &Arc<str>) -> Result<(), LogError> {
+    pub(crate) fn start(&self, hub: &Arc<Hub>) -> Result<(), LogError> {
+        let (gateway, space) = (hub.gateway(), hub.space());
         let entries: Vec<RuleEntry> = std::mem::take(&mut *self.entries.lock());
         let keeps = gateway.core.log().is_durable();
         let cursors = Cursors::new(gateway.core.clone());
@@ -119,7 +123,7 @@ impl Rules {
         }
         // Rules that are gone or are not durable any more begin anew, should they come back.
         places.keys().for_each(|name| cursors.forget(name));
-        let _ = self.shared.started.set(Started { gateway: gateway.clone(), inlets });
+        let _ = self.shared.started.set(Started { hub: hub.clone(), inlets });
         for (runner, place) in runners {
             // Before anybody is let in, so that a rule misses nothing.
             let reader = runner.listen(place);
@@ -149,7 +153,14 @@ impl Shared {
     }
 
     fn gateway(&self) -> &Arc<Gateway> {
-        &self.started().gateway
+        self.started().hub.gateway()
+    }
+
+    /// The document of a shadow, for `get_thing_shadow`.
+    fn shadow(&self, thing: &str, shadow: Option<&str>) -> Option<Json> {
+        let (hub, name) = (&self.started().hub, ShadowName::new(thing, shadow)?);
+        let document = hub.shadows().document(&name)?;
+        Shadow::from_bytes(&document).ok()?.get(&name, b"", hub.now() / 1_000).ok()
     }
 
     fn ingest(

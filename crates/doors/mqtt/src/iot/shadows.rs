@@ -177,7 +177,6 @@ impl Shadows {
     }
 
     /// The present document of a shadow as [`Shadow::to_bytes`] writes it; `None` where there is none.
-    #[expect(dead_code, reason = "rules look shadows up through it")]
     pub(crate) fn document(&self, name: &ShadowName) -> Option<Bytes> {
         let inner = self.inner.lock();
         inner.documents.get(name).filter(|document| document.exists).map(|document| document.current.clone())

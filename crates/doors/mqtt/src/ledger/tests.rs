@@ -28,6 +28,7 @@ fn subscription(text: &str, filter: &str) -> Subscription {
         since: 7,
         number: Some(3),
         is_held: true,
+        counted: None,
     }
 }
 

@@ -15,6 +15,7 @@ fn subscription(number: u16, filter: &str, qos: Qos) -> Subscription {
         since: 0,
         number: Some(number),
         is_held: false,
+        counted: None,
     }
 }
 

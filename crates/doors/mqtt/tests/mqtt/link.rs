@@ -40,7 +40,7 @@ fn certificate() -> &'static Certificate {
     CERTIFICATE.get_or_init(|| {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-        let server = fanfare_door::server_config(pem.as_bytes(), key.as_bytes()).unwrap();
+        let server = fanfare_door::server_config(pem.as_bytes(), key.as_bytes(), None).unwrap();
         let mut roots = rustls::RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
         let client = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();

@@ -9,11 +9,13 @@ use fanfare_functions::request_id;
 use fanfare_iot::rules::{
     Failure, PlannedAction, PlannedHeaders, Qos, Rule, Target, basic_ingest, evaluate, plan_error,
 };
-use fanfare_iot::sql::{Input, Properties};
+use fanfare_iot::shadow::ShadowTopic;
+use fanfare_iot::sql::{Input, Properties, ShadowLookup};
 use futures_util::future::join_all;
 
 use super::{Shared, trail};
 use crate::NAME;
+use crate::iot::shadows::Asker;
 
 /// How much of a payload the log shows, in bytes.
 const LOGGED_BYTES: usize = 4_096;
@@ -30,7 +32,8 @@ pub(super) async fn run(shared: Arc<Shared>, rule: Arc<Rule>, message: Arc<Messa
         }
     };
     let facts = Facts::new(&message);
-    let planned = evaluate(&rule, &facts.input(&message, &shared));
+    let find = |thing: &str, shadow: Option<&str>| shared.shadow(thing, shadow);
+    let planned = evaluate(&rule, &facts.input(&message, &shared, &find));
     let act = Act { shared: &shared, rule: &rule.name, message: &message, origin: &origin };
     let (slow, quick): (Vec<_>, Vec<_>) =
         planned.actions.iter().partition(|action| matches!(action.target, Target::Http { .. }));
@@ -46,7 +49,7 @@ pub(super) async fn run(shared: Arc<Shared>, rule: Arc<Rule>, message: Arc<Messa
         shared.gateway().metrics.refusal(NAME, "rule_action");
     }
     // The input does not live across the waiting above.
-    let error_action = plan_error(&rule, &facts.input(&message, &shared), &failures);
+    let error_action = plan_error(&rule, &facts.input(&message, &shared, &find), &failures);
     let last = match &error_action {
         Ok(None) => None,
         Ok(Some(action)) => act.carry_out(action).await,
@@ -75,7 +78,7 @@ impl Facts {
         Self { trace_id: request_id(), user_properties: pairs.collect() }
     }
 
-    fn input<'a>(&'a self, message: &'a Message, shared: &'a Shared) -> Input<'a> {
+    fn input<'a>(&'a self, message: &'a Message, shared: &'a Shared, find: ShadowLookup<'a>) -> Input<'a> {
         let headers = message.headers.as_deref();
         let left_ms = message.expires_at.map(|at| at.saturating_sub(message.time));
         let mut input = Input::new(&message.payload, &message.topic);
@@ -84,6 +87,7 @@ impl Facts {
         input.account_id = &shared.account;
         input.timestamp_ms = i64::try_from(message.time).unwrap_or(i64::MAX);
         input.trace_id = &self.trace_id;
+        input.shadow = Some(find);
         input.user_properties = &self.user_properties;
         input.properties = Properties {
             content_type: headers.and_then(|headers| headers.content_type.as_deref()),
@@ -163,6 +167,11 @@ impl Act<'_> {
             is_utf8: headers.is_utf8,
         };
         publication.headers = (!said.is_empty()).then(|| Box::new(said));
+        if let Some(request) = ShadowTopic::parse(topic) {
+            let hub = &self.shared.started().hub;
+            let asked = hub.shadows().request(request, &action.payload, hub.now() / 1_000, Asker::Client(None));
+            return asked.map_err(|refusal| refusal.to_string());
+        }
         if basic_ingest(topic).is_none() {
             return self.publish(publication).await;
         }

@@ -139,7 +139,7 @@ impl World {
             self.wills += 1;
             will(delay_s)
         });
-        let effects = super::leave(&self.registry, number, state, spoken, self.now);
+        let effects = leave(&self.registry, number, state, spoken, self.now);
         self.note(effects);
     }
 
