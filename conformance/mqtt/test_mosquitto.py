@@ -183,19 +183,19 @@ def test_retained():
             assert lines_of(reader) == ["0 after"]
 
 
-@pytest.mark.parametrize("qos", ["0", "1", "2"])
-def test_quality_is_granted(server, port, qos):
-    command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-t", "q", "-q", qos, "-d", "-E"]
+@pytest.mark.parametrize("quality", [0, 1, 2])
+def test_quality_is_granted_as_asked(server, port, quality):
+    command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-t", "q", "-q", str(quality), "-d", "-E"]
     done = subprocess.run(command, capture_output=True, timeout=20, text=True)
-    assert f"Subscribed (mid: 1): {qos}\n" in done.stdout, done
+    assert f"Subscribed (mid: 1): {quality}\n" in done.stdout, done
 
 
-@pytest.mark.parametrize("version", ["mqttv5", "mqttv311", "mqttv31"])
-def test_versions(server, port, version):
-    command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-t", "v", "-V", version, "-i", version, "-d", "-E"]
-    done = subprocess.run(command, capture_output=True, timeout=20, text=True)
-    assert "received CONNACK (0)" in done.stdout and "Subscribed (mid: 1): 0\n" in done.stdout, done
-    assert done.returncode == 0
+def test_versions(server, port):
+    for version in ["mqttv31", "mqttv311", "mqttv5"]:
+        with Clients(server) as clients:
+            [reader] = clients.start(lambda: mosquitto_sub(server, f"v/{version}", 1, "-V", version, "-q", "2", port=port))
+            mosquitto_pub(server, f"v/{version}", b"hello", "-V", version, "-q", "2", port=port)
+            assert lines_of(reader) == ["hello"]
 
 
 def test_tokens():

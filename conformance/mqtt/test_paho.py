@@ -95,12 +95,14 @@ def test_subscribe_publish_unsubscribe(way):
         assert client.expect("message")[1:3] == ("paho/end", b"3")
 
 
-def test_quality_of_service_is_granted(way):
-    with connected(*way) as client:
+@pytest.mark.parametrize("protocol", [paho.MQTTv31, paho.MQTTv311, paho.MQTTv5])
+def test_quality_of_service_is_granted_as_asked(way, protocol):
+    with connected(*way, protocol=protocol, client_id=f"qos-{protocol}") as client:
         assert client.subscribe(("qos/0", 0), ("qos/1", 1), ("qos/2", 2)) == [0, 1, 2]
-        for qos in (0, 1, 2):
-            client.publish("qos/2", b"x", qos=qos)
-            assert client.expect("message")[1:4] == ("qos/2", b"x", qos)
+        for granted in range(3):
+            for published in range(3):
+                client.publish(f"qos/{granted}", b"x", qos=published)
+                assert client.expect("message") == ("message", f"qos/{granted}", b"x", min(granted, published), False)
 
 
 def test_overlapping_filters_deliver_once(way):
@@ -176,12 +178,13 @@ def test_refused_filters(way):
         assert client.expect("message")[2] == b"still here"
 
 
-def test_a_publish_is_acknowledged(way):
+@pytest.mark.parametrize("quality", [1, 2])
+def test_publishes_are_acknowledged_in_order(way, quality):
     with connected(*way) as client:
-        for qos in (1, 2):
-            sent = client.paho.publish("acknowledged", b"x", qos=qos)
-            sent.wait_for_publish(WAIT)
-            assert sent.is_published()
+        assert client.subscribe(("acked", quality)) == [quality]
+        for number in range(200):
+            client.paho.publish("acked", str(number), qos=quality)
+        assert [int(client.expect("message")[2]) for _ in range(200)] == list(range(200))
 
 
 def test_wrong_token():
@@ -193,29 +196,26 @@ def test_wrong_token():
                 assert code.is_failure and code.getName() == "Bad user name or password", code
 
 
-def test_version_5(way):
-    with connected(*way, protocol=paho.MQTTv5) as client:
-        assert client.subscribe(("five", 2)) == [2]
-        client.publish("five", b"x", qos=2)
-        assert client.expect("message")[1:4] == ("five", b"x", 2)
+@pytest.mark.parametrize("protocol", [paho.MQTTv31, paho.MQTTv311, paho.MQTTv5])
+def test_all_versions(way, protocol):
+    with connected(*way, protocol=protocol, client_id=f"version-{protocol}") as client:
+        topic = f"version/{protocol}/{way}"
+        assert client.subscribe((topic, 1)) == [1]
+        client.publish(topic, b"hello", qos=1)
+        assert client.expect("message")[1:4] == (topic, b"hello", 1)
 
 
-@pytest.mark.parametrize("name, level, wanted", [
-    (b"MQTT", 4, b"\x20\x02\x00\x00"),
-    (b"MQIsdp", 3, b"\x20\x02\x00\x00"),
-    (b"MQTT", 6, b"\x20\x03\x00\x84\x00"),
-    (b"MQTT", 2, b"\x20\x02\x00\x01"),
-])
-def test_versions_on_the_wire(server, name, level, wanted):
+# MQTT 3.1.1, 3.1.2.2, and MQTT 5, 3.1.2.2: code 1 in the words of 3.1.1.
+def test_other_versions_on_the_wire(server):
     for port in (server.port, server.mqtt_port):
-        properties = b"\x00" if level >= 5 else b""
-        body = len(name).to_bytes(2, "big") + name + bytes([level, 2, 0, 60]) + properties + b"\x00\x01a"
-        with socket.create_connection(("127.0.0.1", port), timeout=WAIT) as client:
-            client.sendall(bytes([0x10, len(body)]) + body)
-            answer = b""
-            while len(answer) < len(wanted) and (part := client.recv(100)):
-                answer += part
-            assert answer == wanted
+        for name, level in [(b"MQTT", 6), (b"MQTT", 2), (b"MQIsdp", 9)]:
+            body = len(name).to_bytes(2, "big") + name + bytes([level, 2, 0, 60]) + b"\x00\x01a"
+            with socket.create_connection(("127.0.0.1", port), timeout=WAIT) as client:
+                client.sendall(bytes([0x10, len(body)]) + body)
+                answer = b""
+                while part := client.recv(100):
+                    answer += part
+                assert answer == b"\x20\x02\x00\x01", (name, level)
 
 
 def test_a_client_that_speaks_something_else_harms_nobody(server):
@@ -233,21 +233,23 @@ def test_a_client_that_speaks_something_else_harms_nobody(server):
         assert client.expect("message")[2] == b"still here"
 
 
-def test_reconnects_after_a_crash():
+def test_a_lasting_session_outlasts_a_crash():
     with Server() as server:
         client = Client(server.mqtt_port, "tcp", client_id="lasting", clean_session=False)
         try:
             client.expect("connected")
+            assert client.subscribe(("again", 1)) == [1]
             server.kill()
             client.expect("disconnected")
+            client.paho.loop_stop()
             server.start()
-            client.paho.reconnect()
+            with connected(server.port, "tcp") as other:
+                other.publish("again", b"missed", qos=1)
+            client.paho.connect("127.0.0.1", server.mqtt_port, keepalive=30)
             client.paho.loop_start()
             _, code, flags = client.expect("connected")
             assert code.value == 0 and flags.session_present
-            assert client.subscribe(("again", 0)) == [0]
-            client.publish("again", b"x")
-            assert client.expect("message")[2] == b"x"
+            assert client.expect("message")[1:4] == ("again", b"missed", 1)
         finally:
             client.paho.disconnect()
             client.paho.loop_stop()

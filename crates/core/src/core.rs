@@ -144,7 +144,7 @@ impl Core {
             message.epoch = epoch;
             let message = Arc::new(message);
             if is_retained {
-                state.retained.insert(message.topic.clone(), message);
+                state.retain(vec![(message.topic.clone(), Some(message))]);
                 return;
             }
             let now = message.time;

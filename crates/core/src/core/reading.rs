@@ -214,11 +214,21 @@ impl Core {
         let mut found = Vec::with_capacity(slots.len());
         for slot in slots {
             found.push(match slot {
-                Some(slot) => self.fetch(&space, &[slot])?.pop(),
+                Some(slot) => self.fetch_one(&space, slot)?,
                 None => None,
             });
         }
         Ok(found)
+    }
+
+    fn fetch_one(&self, space: &Space, slot: Slot) -> Result<Option<Arc<Message>>, Refusal> {
+        let slots = [slot];
+        if let Some(message) = self.fetch(space, &slots)?.pop() {
+            return Ok(Some(message));
+        }
+        // Memory may have let go of what is still on its way to the disk.
+        self.log.flush()?;
+        Ok(self.fetch(space, &slots)?.pop())
     }
 
     fn fetch(&self, space: &Space, slots: &[Slot]) -> Result<Vec<Arc<Message>>, Refusal> {

@@ -10,4 +10,6 @@ mod passing;
 mod presence;
 mod publishing;
 mod restart;
+mod sessions;
+mod sets;
 mod support;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use bytes::Bytes;
 use fanfare_core::{
     Core, CoreLimits, Delivery, Done, Filter, Grant, Inbox, Kind, Log, LogBatch, LogError, Message, Millis, Offset,
-    Principal, Publication, Published, RecordTable, RecoveredSpace, Refusal, SpaceSettings, TopicName,
+    Principal, Publication, Published, Record, RecordTable, RecoveredSpace, Refusal, SpaceSettings, TopicName,
 };
 use parking_lot::Mutex;
 
@@ -17,6 +17,8 @@ use parking_lot::Mutex;
 pub(crate) struct Shelf {
     spaces: Mutex<BTreeMap<Arc<str>, ShelfSpace>>,
     queued: Mutex<VecDeque<LogBatch>>,
+    /// Records of batches, as they were committed.
+    pub(crate) records: Mutex<Vec<Record>>,
     pub(crate) is_lazy: AtomicBool,
     pub(crate) is_full: AtomicBool,
     pub(crate) is_failing: AtomicBool,
@@ -59,6 +61,7 @@ impl Shelf {
             }
         }
         drop(spaces);
+        self.records.lock().extend(batch.records);
         if let Some(done) = batch.done {
             done(Ok(()));
         }

@@ -381,6 +381,9 @@ impl Shard {
         let connection = self.connection_mut(slot);
         connection.phase = Phase::Closing;
         connection.extras().goodbye = must_wait.then_some(goodbye);
+        if std::mem::take(&mut connection.is_held) {
+            self.ready.push(slot);
+        }
         self.add_due(slot, self.now + CLOSE_TIMEOUT_MS, DueWhat::Deadline);
         if !is_websocket && self.connection(slot).backlog.is_none() && !self.fanout.has_output_for(slot) {
             self.after_last_write(slot);

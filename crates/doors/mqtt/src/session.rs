@@ -293,10 +293,6 @@ impl MqttSession {
             // It may have spoken: it is not listened to, because the disk is slow.
             self.heard_at = turn.now();
         }
-        if self.live.as_ref().is_some_and(|live| live.holds_input) {
-            // Whoever is not listened to cannot be heard.
-            self.heard_at = turn.now();
-        }
         let silent_ms = turn.now().saturating_sub(self.heard_at);
         if silent_ms >= self.silence_ms {
             self.fail(ReasonCode::KeepAliveTimeout, "nothing was heard in one and a half keep alives", turn);

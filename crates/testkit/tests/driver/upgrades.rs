@@ -1,10 +1,4 @@
-//! What the driver promises every door, tried with doors that do nothing else.
-
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and one door here panics on purpose"
-)]
+//! Upgrades that a door decides later, and sessions that panic.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
