@@ -127,7 +127,9 @@ def state(name, server, report=None):
     found = {"step": name, "disk": disk_at_rest(server), **memory, "report": report}
     line = f"{name:8} disk {found['disk']:>13,}  resident {memory['resident']:>13,}  peak {memory['peak']:>13,}"
     cost = report and (report["draining"] or report["publishing"])
-    if cost:
+    if cost and not cost["deliveries"]:
+        line += f"  nothing more for {report['sessions']:,} sessions"
+    elif cost:
         line += f"  {cost['deliveries']:,} deliveries in {cost['seconds']:.1f} s"
         if cost["server"]:
             line += f", {cost['server']['cpu_us_per_delivery']:.3f} µs CPU each"

@@ -160,6 +160,7 @@ def start_mqtt(name, options, config="fanfare.toml"):
         return Server(name, "mqtt", command, {}, port, options.server_core)
     WORK.mkdir(exist_ok=True)
     settings = (HERE / "mosquitto.conf").read_text() + f"\nlistener {port} 127.0.0.1\n"
-    path = WORK / f"mosquitto-{port}.conf"
+    # Read at the start and never again; the next one overwrites it.
+    path = WORK / "mosquitto.conf"
     path.write_text(settings)
     return Server(name, "mqtt", [str(options.mosquitto), "-c", str(path)], {}, port, options.server_core)

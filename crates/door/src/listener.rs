@@ -127,6 +127,8 @@ impl Server {
             door.start(&gateway)?;
         }
         gateway.core.apply_counts();
+        // A tick trims what no session holds: not before the doors have taken back theirs.
+        spawn_ticks(&gateway);
         let poll = Poll::new().map_err(system("an event loop cannot be made"))?;
         let stop_accepting =
             Arc::new(Waker::new(poll.registry(), STOP).map_err(system("an event loop cannot be made"))?);
@@ -260,6 +262,10 @@ fn spawn_tasks(gateway: &Arc<Gateway>, streams: Arc<Streams>, tls: Option<Arc<ru
     gateway.take_handoffs(tx);
     gateway.tasks.spawn(streams.run());
     gateway.tasks.spawn(receive(gateway.clone(), rx, tls));
+}
+
+/// The housekeeping of core and meter, twice a second.
+fn spawn_ticks(gateway: &Arc<Gateway>) {
     let ticking = gateway.clone();
     gateway.tasks.spawn(async move {
         let mut interval = tokio::time::interval(Duration::from_millis(500));
