@@ -280,8 +280,7 @@ fn the_printed_reference_is_a_configuration_with_the_defaults() {
         .collect();
     let config = from_file(&uncommented.join("\n")).unwrap();
     let spaces = [("default".to_owned(), Space::default())].into_iter().collect();
-    let functions = [("default".to_owned(), Function::default())].into_iter().collect();
-    let expected = Config { spaces, functions, ..Config::default() };
+    let expected = Config { spaces, ..Config::default() };
     assert_eq!(config, expected);
     assert!(uncommented.contains(&"slow_consumer = \"disconnect\""));
 }

@@ -39,7 +39,9 @@ impl MqttSession {
         {
             self.say_disconnect(reason, turn);
         }
+        let has_said_goodbye = self.phase == Phase::Ended;
         if matches!(goodbye, Goodbye::PeerClosed { .. })
+            && !has_said_goodbye
             && self.hub.options.is_aws()
             && let Some(live) = &mut self.live
         {
