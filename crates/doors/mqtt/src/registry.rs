@@ -156,6 +156,24 @@ pub(crate) struct Leaving {
     pub(crate) now: Millis,
 }
 
+/// What follows from a leaving. Nobody else has the client id before it is dropped: what an ended
+/// session held and had written down must be gone before the next one begins.
+#[derive(Default)]
+#[must_use = "the effects are to be carried out before it is dropped"]
+pub(crate) struct Parting {
+    pub(crate) effects: Vec<Effect>,
+    next: Option<(Option<oneshot::Sender<Handover>>, Handover)>,
+}
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        // Should the other have gone meanwhile, the handover finds its way back by itself.
+        if let Some((Some(sender), handover)) = self.next.take() {
+            let _ = sender.send(handover);
+        }
+    }
+}
+
 impl Registry {
     /// A connection wants to speak for a client.
     pub(crate) fn claim(
@@ -191,38 +209,38 @@ impl Registry {
 
     /// A connection that has a client id lets go of it: to the one that waits for it, to be away
     /// for a while, or for good.
-    pub(crate) fn leave(&self, connection: ConnectionId, leaving: Leaving, away_max: usize) -> Vec<Effect> {
+    pub(crate) fn leave(&self, connection: ConnectionId, leaving: Leaving, away_max: usize) -> Parting {
         let Leaving { state, will, now } = leaving;
         let client_id = state.client_id.clone();
         let mut inner = self.inner.lock();
         let mut effects = Vec::new();
-        let mut waiters = match inner.clients.get_mut(&client_id) {
-            Some(Entry::Live { connection: owner, waiters, .. }) if *owner == connection => std::mem::take(waiters),
-            _ => return effects,
+        let waiters = match inner.clients.get_mut(&client_id) {
+            Some(Entry::Live { connection: owner, waiters, .. }) if *owner == connection => waiters,
+            _ => return Parting::default(),
         };
         let lasts = state.expiry_s > 0;
-        if let Some(Waiter { connection, is_clean, sender }) = waiters.pop_front() {
-            let subject = state.subject.clone();
+        let pass_on = |client_id, connection, found| {
+            let (inner, found) = (self.inner.clone(), Some(found));
+            Handover { inner, client_id, connection, now, found }
+        };
+        if let Some(Waiter { connection: next, is_clean, sender }) = waiters.pop_front() {
+            if let Some(Entry::Live { connection, .. }) = inner.clients.get_mut(&client_id) {
+                *connection = next;
+            }
             let will_at = will.map(|will| (now + delay_ms(&will), will));
             let away = Away { state, ends_at: Millis::MAX, will: will_at };
             let found = hand_over(away, lasts && !is_clean, now, &mut effects);
-            inner.clients.insert(client_id.clone(), Entry::Live { connection, subject, waiters });
-            drop(inner);
-            let found = Some(found);
-            // Should the other have gone meanwhile, the handover finds its way back by itself.
-            let _ = sender.send(Handover { inner: self.inner.clone(), client_id, connection, now, found });
-            return effects;
+            return Parting { effects, next: Some((Some(sender), pass_on(client_id, next, found))) };
         }
         if !lasts || inner.away >= away_max {
-            inner.clients.remove(&client_id);
-            effects.extend(will.map(|will| Effect::Publish(client_id, will)));
+            effects.extend(will.map(|will| Effect::Publish(client_id.clone(), will)));
             effects.push(if lasts { Effect::Crowd(state) } else { Effect::End(state) });
-            return effects;
+            return Parting { effects, next: Some((None, pass_on(client_id, connection, Found::Nothing))) };
         }
         inner.put_away(state, will, now, &mut effects);
         drop(inner);
         self.changed.notify_one();
-        effects
+        Parting { effects, next: None }
     }
 
     /// A connection that waits for a client id ends before it has it.

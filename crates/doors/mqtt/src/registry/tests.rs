@@ -33,7 +33,8 @@ fn waits(registry: &Registry, client_id: &str, number: u64, is_clean: bool) -> o
 }
 
 fn leave(registry: &Registry, number: u64, state: Box<State>, will: Option<Box<Will>>, now: Millis) -> Vec<Effect> {
-    registry.leave(connection(number), Leaving { state, will, now }, MAX)
+    let mut parting = registry.leave(connection(number), Leaving { state, will, now }, MAX);
+    std::mem::take(&mut parting.effects)
 }
 
 fn names(effects: &[Effect]) -> Vec<&'static str> {
@@ -158,6 +159,28 @@ fn a_take_over_speaks_the_will_unless_it_may_wait() {
 }
 
 #[test]
+fn nobody_has_the_client_id_before_the_ended_session_is_gone() {
+    for (expiry_s, max) in [(0, MAX), (60, 0)] {
+        let registry = Registry::default();
+        found(&registry, "a", 1, false);
+        let leaving = Leaving { state: session("a", expiry_s), will: None, now: 0 };
+        let parting = registry.leave(connection(1), leaving, max);
+        assert_eq!(parting.effects.len(), 1);
+        let mut second = waits(&registry, "a", 2, false);
+        assert!(second.try_recv().is_err());
+        drop(parting);
+        assert!(matches!(second.try_recv().unwrap().take(), Found::Nothing));
+    }
+    let registry = Registry::default();
+    found(&registry, "a", 1, false);
+    let mut second = waits(&registry, "a", 2, true);
+    let parting = registry.leave(connection(1), Leaving { state: session("a", 60), will: None, now: 0 }, MAX);
+    assert!(second.try_recv().is_err(), "what the first had is still there");
+    drop(parting);
+    assert!(second.try_recv().is_ok());
+}
+
+#[test]
 fn a_session_that_does_not_last_is_not_handed_over() {
     let registry = Registry::default();
     found(&registry, "a", 1, false);
@@ -251,7 +274,8 @@ fn no_more_sessions_wait_than_allowed() {
         found(&registry, client_id, number, false);
     }
     let away = |number, client_id, will| {
-        registry.leave(connection(number), Leaving { state: session(client_id, 60), will, now: 0 }, 2)
+        let leaving = Leaving { state: session(client_id, 60), will, now: 0 };
+        std::mem::take(&mut registry.leave(connection(number), leaving, 2).effects)
     };
     assert!(away(1, "a", None).is_empty() && away(2, "b", None).is_empty());
     assert_eq!(names(&away(3, "c", Some(will(5)))), ["publish", "crowd"]);

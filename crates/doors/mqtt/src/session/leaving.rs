@@ -81,8 +81,8 @@ impl MqttSession {
             self.hub.record_leaving(&state, later);
         }
         let leaving = Leaving { state, will, now: turn.now() };
-        let effects = self.hub.registry.leave(turn.connection(), leaving, self.hub.options.sessions_max);
-        self.hub.carry_out(effects);
+        let mut parting = self.hub.registry.leave(turn.connection(), leaving, self.hub.options.sessions_max);
+        self.hub.carry_out(std::mem::take(&mut parting.effects));
         if let Some(waiting) = self.on_left.take() {
             // Whoever waited may have given up.
             let _ = waiting.send(());

@@ -267,6 +267,24 @@ impl Client {
         }
     }
 
+    /// Acknowledges and returns what is on its way.
+    pub(crate) fn take_all(&mut self) -> Vec<Message> {
+        self.send(&PING);
+        let mut messages = Vec::new();
+        loop {
+            match self.hear() {
+                Heard::Message(message) => {
+                    if let Some(id) = message.id {
+                        self.ack(AckKind::Puback, id);
+                    }
+                    messages.push(message);
+                }
+                Heard::Pong => return messages,
+                other => panic!("{other:?} instead of a message"),
+            }
+        }
+    }
+
     /// The next packet.
     pub(crate) fn hear(&mut self) -> Heard {
         loop {
