@@ -131,6 +131,29 @@ def test_retained_is_there_again(own, end):
         client.quiet()
 
 
+def test_without_history_a_session_keeps_what_it_is_owed():
+    """Where history is off, what a lasting session is owed outlives restarts, and is gone when it has it."""
+    # proves: v5 MQTT-4.1.0-1
+    text = "[spaces.default.history]\ncount = 0\n"
+    with Server(config=f"{text}{config()}") as server:
+        with Raw(server.mqtt_port) as client, Raw(server.mqtt_port) as writer:
+            client.connect("lasting", clean=False, props=KEPT)
+            client.subscribe(("owed", 1))
+            client.leave(0, {"session_expiry": 600})
+            writer.connect()
+            for number in range(20):
+                writer.publish("owed", str(number), 1)
+        for end in (server.terminate, server.kill):
+            end()
+            server.start()
+            # Twice as long as it takes until what is too old is looked for.
+            time.sleep(1)
+        with Raw(server.mqtt_port) as client:
+            assert client.connect("lasting", clean=False, props=KEPT).present == 1
+            assert [message.payload for message in client.take(20)] == [str(number).encode() for number in range(20)]
+            client.quiet()
+
+
 @pytest.mark.parametrize("published", [1, 2])
 def test_killed_in_the_middle_of_traffic(own, published):
     """Killed three times in the middle of traffic, the server loses nothing it has acknowledged; QoS 2 comes exactly once."""

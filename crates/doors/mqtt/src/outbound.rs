@@ -108,6 +108,8 @@ pub(crate) struct Outbound {
     pub(crate) cursor: Offset,
     /// Messages after the cursor must be read from the log.
     pub(crate) is_behind: bool,
+    /// Messages of the log up to here may have been sent before a crash, which took the record of it.
+    pub(crate) suspect_through: Offset,
 }
 
 impl Inflight {
@@ -187,6 +189,10 @@ impl Outbound {
     pub(crate) fn begin(&mut self, outgoing: Outgoing) {
         let id = self.free_id();
         self.due += 1;
+        // Quality 2 is recorded before it is sent. Of quality 1 nobody knows: it is marked as a
+        // repetition, from which nobody may conclude that there was a first one.
+        let is_suspect = matches!(outgoing.source, Source::Log) && outgoing.message.offset <= self.suspect_through;
+        let is_repeated = is_suspect && outgoing.qos == Qos::AtLeastOnce;
         self.inflight.push_back(Inflight {
             id,
             stage: Stage::Published,
@@ -198,7 +204,7 @@ impl Outbound {
             message: Some(outgoing.message),
             source: outgoing.source,
             recording: Recording::Due,
-            is_repeated: false,
+            is_repeated,
             is_due: true,
             is_open: false,
         });

@@ -33,8 +33,11 @@ fn rebuild(
     session: RestoredSession,
     place: &dyn Fn(&str, &str) -> Option<Position>,
 ) -> (State, Option<Will>) {
-    let RestoredSession { mut state, epoch, shares, inflight, waiting, will, .. } = session;
+    let RestoredSession { mut state, epoch, shares, inflight, waiting, will, left_at } = session;
     let head = hub.head();
+    if left_at.is_none() {
+        state.outbound.suspect_through = head.offset;
+    }
     if epoch != head.epoch {
         state.outbound.cursor = head.offset;
     }

@@ -265,3 +265,15 @@ fn waiting_messages_of_quality_0_are_counted() {
     outbound.pop();
     assert!(!outbound.has_pending_once() && outbound.is_clear() && outbound.pending_bytes == 0);
 }
+
+#[test]
+fn what_a_crash_may_have_repeated_is_marked() {
+    let mut outbound = connected(10);
+    outbound.suspect_through = 2;
+    for (offset, qos) in [(1, AtLeastOnce), (2, ExactlyOnce), (3, AtLeastOnce)] {
+        outbound.begin(outgoing(offset, qos, Source::Log));
+    }
+    outbound.begin(outgoing(1, AtLeastOnce, Source::Retained));
+    let flags: Vec<_> = outbound.inflight().map(|inflight| inflight.is_repeated).collect();
+    assert_eq!(flags, [true, false, false, false]);
+}
