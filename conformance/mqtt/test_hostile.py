@@ -170,7 +170,8 @@ def test_announced_and_not_sent(server):
 def test_reader_that_does_not_read(server):
     """A hundred megabytes for a reader that reads nothing are not kept in memory, and its publisher goes on."""
     # proves: v5 MQTT-4.9.0-3
-    with bounded(server, 80), Raw(server.mqtt_port) as deaf, Raw(server.mqtt_port) as writer:
+    # History holds 64 MiB in memory, the outbox 1, and the store what it is about to write.
+    with bounded(server, 150), Raw(server.mqtt_port) as deaf, Raw(server.mqtt_port) as writer:
         deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
         deaf.connect()
         deaf.subscribe("deaf")

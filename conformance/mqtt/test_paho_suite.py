@@ -37,12 +37,22 @@ ALL = [(file, name) for file, names in CASES.items() for name in names.split()]
 # What the suite takes for granted: a filter that is refused with 0x80 in both versions, a keep alive of 60 s for those who
 # ask for 120, and a receive maximum that it can exceed.
 PROFILE = config(
-    auth='anonymous_allow = ["*:default/*"]\nanonymous_deny = ["subscribe:default/test/nosubscribe"]',
+    anonymous_policies=["suite"],
     deny_code="unspecified",
     max_keepalive_s=60,
     receive_maximum=20,
     topic_alias_maximum=10,
 )
+# In a policy a filter is a text: "#" may be subscribed to, though it would match the topic that must not be.
+PROFILE += """
+[[iot.policies]]
+name = "suite"
+document = '''
+{"Version": "2012-10-17", "Statement": [
+  {"Effect": "Allow", "Action": "iot:*", "Resource": "*"},
+  {"Effect": "Deny", "Action": "iot:Subscribe", "Resource": "arn:aws:iot:*:*:topicfilter/test/nosubscribe"}]}
+'''
+"""
 
 
 @pytest.fixture(scope="session")

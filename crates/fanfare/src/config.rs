@@ -110,7 +110,8 @@ impl Config {
         let auth = &self.auth;
         let has_tokens = !(auth.keys.is_empty() && auth.jwks.is_empty() && auth.anonymous_allow.is_empty());
         let has_clients = self.mqtt.users_file.is_some()
-            || !(self.mqtt.certificates.is_empty()
+            || !(self.mqtt.anonymous_policies.is_empty()
+                && self.mqtt.certificates.is_empty()
                 && self.iot.authorizers.is_empty()
                 && self.aws.credentials.is_empty());
         !has_tokens && !has_clients

@@ -201,6 +201,12 @@ fn by_password(
     let name = shown.user().name.to_owned();
     let has_users = authority.users.is_some() && !name.is_empty();
     let (Some(users), Some(password), true) = (&authority.users, &shown.password, has_users) else {
+        if shown.password.is_none()
+            && let Some(permissions) = &authority.anonymous
+        {
+            let nobody = Principal::default();
+            return Verdict::Now(Ok(Admitted::with_permissions(nobody, permissions, &authority.access, &context)));
+        }
         return by_token(hub, shown.password, now);
     };
     let known = users.get(&name);

@@ -95,9 +95,18 @@ impl Config {
         for (index, authorizer) in self.iot.authorizers.iter().enumerate() {
             authorizers.insert(authorizer.read(index, self)?, authorizer.default);
         }
+        let anonymous = match self.mqtt.anonymous_policies.is_empty() {
+            true => None,
+            false => {
+                let attached = attached(&self.mqtt.anonymous_policies, &[], &[]);
+                let permissions = Permissions::read(&attached, access.policies(), "", &Grant::nothing());
+                Some(permissions.map_err(|error| mistake("mqtt.anonymous_policies", error))?)
+            }
+        };
         let users = self.users(access.policies())?;
         let users = users.and_then(|users| Users::new(passwords.clone(), users));
-        Ok(Authority { access: Arc::new(access), users, certificates, authorizers, functions: functions.clone() })
+        let (access, functions) = (Arc::new(access), functions.clone());
+        Ok(Authority { access, users, certificates, anonymous, authorizers, functions })
     }
 
     fn users(&self, policies: &Policies) -> Result<Option<UsersByName>, AccessMistake> {

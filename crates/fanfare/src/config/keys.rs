@@ -238,6 +238,9 @@ sections! {
         sys_interval_s: u32 = MqttOptions::default().sys_interval_s => Count(0, 86_400);
         /// Users with passwords, a TOML file; `fanfare passwd` makes its entries. Default: none.
         users_file: Option<PathBuf> = None => Text(Form::File);
+        /// Names of `[[iot.policies]]` for clients that prove nothing. Default: none, then
+        /// `auth.anonymous_allow` counts.
+        anonymous_policies: Vec<String> = Vec::new() => Texts(Form::Plain);
         /// What client certificates stand for. Default: nothing.
         certificates: Vec<MqttCertificate> = Vec::new() => Sections(MqttCertificate::keys);
         /// How long a connection lasts whose upgrade was signed (SigV4), in seconds; 0 is no bound.

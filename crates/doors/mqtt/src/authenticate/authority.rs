@@ -19,6 +19,8 @@ pub struct Authority {
     pub users: Option<Users>,
     /// What client certificates stand for; the first rule that covers one counts.
     pub certificates: Vec<CertificateRule>,
+    /// What clients may do that prove nothing; `None` leaves them to the gate.
+    pub anonymous: Option<Permissions>,
     /// Functions that decide about clients.
     pub authorizers: Authorizers,
     /// The functions themselves.
@@ -33,6 +35,7 @@ impl Default for Authority {
             access: Arc::new(Access::new(realm, Policies::default())),
             users: None,
             certificates: Vec::new(),
+            anonymous: None,
             authorizers: Authorizers::default(),
             functions: Functions::new(),
         }
