@@ -67,7 +67,7 @@ impl Default for MqttOptions {
             profile: Profile::default(),
             max_keepalive_s: 0,
             receive_maximum: 256,
-            inflight_messages: 1_000,
+            inflight_messages: 128,
             topic_alias_maximum: 16,
             session_expiry_max_s: 24 * 60 * 60,
             sessions_max: 1_000_000,

@@ -215,7 +215,7 @@ sections! {
         max_keepalive_s: u16 = 0 => Count(0, 65_535);
         /// Messages of quality 1 and 2 that a client may have under way towards the server. Default: 256.
         receive_maximum: u16 = MqttOptions::default().receive_maximum => Count(1, 65_535);
-        /// Messages of quality 1 and 2 under way towards one client, whatever it asks for. Default: 1,000.
+        /// Messages of quality 1 and 2 under way towards one client, whatever it asks for. Default: 128.
         inflight_messages: u16 = MqttOptions::default().inflight_messages => Count(1, 10_000);
         /// Highest topic alias that clients may use. Default: 16.
         topic_alias_maximum: u16 = MqttOptions::default().topic_alias_maximum => Count(0, 65_535);
