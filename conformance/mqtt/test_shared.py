@@ -182,6 +182,28 @@ def test_queue_of_a_group_that_is_away(port, topic, writer):
         assert heard(one, two) == [[], []]
 
 
+def test_a_restart_deals_nothing_twice(started):
+    """What a group's members have acknowledged is not dealt again after an orderly restart."""
+    # proves: v5 MQTT-4.8.2-3 MQTT-4.1.0-1
+    server = started()
+    with Raw(server.mqtt_port) as client, Raw(server.mqtt_port) as writer:
+        client.connect("member", clean=False, props=KEPT)
+        client.subscribe(("$share/g/restart", 1))
+        writer.connect()
+        for number in range(5):
+            writer.publish("restart", str(number), 1)
+        assert len(client.take(5)) == 5
+        client.quiet()
+    server.terminate()
+    server.start()
+    with Raw(server.mqtt_port) as client, Raw(server.mqtt_port) as writer:
+        assert client.connect("member", clean=False, props=KEPT).present == 1
+        writer.connect()
+        writer.publish("restart", b"new", 1)
+        assert client.take(1)[0].payload == b"new"
+        client.quiet()
+
+
 def test_begun_qos_2_stays_with_its_member(port, topic, writer):
     """A QoS 2 message that a member has begun is finished with it, or not at all."""
     # proves: v5 MQTT-4.8.2-4 MQTT-4.8.2-5

@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use fanfare_core::{Filter, Guarantee, Message, Offset, Position, Principal, Since, TopicName};
+use fanfare_core::{Filter, Guarantee, Message, Millis, Offset, Position, Principal, Since, TopicName};
 use fanfare_door::{ConnectionId, Listening, StreamItem};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
@@ -20,6 +21,8 @@ const IN_HAND_MAX: usize = 256;
 
 /// How often a group writes down how far it has come, at most.
 const RECORD_MS: u64 = 1_000;
+/// Before messages are asked for again that the log could not give.
+const RECALL_PAUSE: Duration = Duration::from_secs(1);
 
 /// A handle on a group.
 pub(crate) type Share = Arc<Group>;
@@ -300,27 +303,54 @@ fn listen(hub: &Hub, share: &Group, since: Since) -> Option<Listening> {
 
 /// Deals out what a group reads, for as long as it has members.
 async fn deal(hub: Arc<Hub>, share: Share, mut listening: Listening) {
-    let (mut recorded, mut recorded_at) = (0, 0);
-    while let Some(card) = next(&hub, &share, &mut listening).await {
+    let mut bookmark = Bookmark { offset: 0, written_at: 0 };
+    while let Some(card) = next(&hub, &share, &mut listening, &mut bookmark).await {
         let offset = card.message.offset;
         if !hand_out(&hub, &share, card).await {
             return;
         }
         let mut state = share.state.lock();
         state.dealt = state.dealt.max(offset);
-        let is_durable = state.has_durable();
         drop(state);
-        let low_water = share.low_water();
-        if is_durable && low_water > recorded && hub.now() >= recorded_at + RECORD_MS {
-            (recorded, recorded_at) = (low_water, hub.now());
-            let position = Position { epoch: listening.seen().epoch, offset: low_water };
-            hub.ledger().put_group(&share.name, share.filter.as_str(), position);
+        if hub.now() >= bookmark.written_at + RECORD_MS {
+            bookmark.write(&hub, &share, listening.seen().epoch);
         }
+    }
+    // The server stops: what was acknowledged until now is not dealt again.
+    bookmark.write(&hub, &share, listening.seen().epoch);
+}
+
+/// How far a group has come, as its record says.
+struct Bookmark {
+    offset: Offset,
+    written_at: Millis,
+}
+
+impl Bookmark {
+    /// How far the group has come, if that is worth writing down.
+    fn news(&self, share: &Group) -> Option<Offset> {
+        let is_durable = share.state.lock().has_durable();
+        Some(share.low_water()).filter(|low_water| is_durable && *low_water > self.offset)
+    }
+
+    /// Waits until there are news and it is time for them.
+    async fn due(&self, hub: &Hub, share: &Group) {
+        if self.news(share).is_none() {
+            return std::future::pending().await;
+        }
+        let wait_ms = (self.written_at + RECORD_MS).saturating_sub(hub.now());
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+    }
+
+    fn write(&mut self, hub: &Hub, share: &Group, epoch: u64) {
+        let Some(offset) = self.news(share) else { return };
+        (self.offset, self.written_at) = (offset, hub.now());
+        hub.ledger().put_group(&share.name, share.filter.as_str(), Position { epoch, offset });
     }
 }
 
 /// The next message to deal out; `None` when the group is over.
-async fn next(hub: &Hub, share: &Group, listening: &mut Listening) -> Option<Card> {
+async fn next(hub: &Hub, share: &Group, listening: &mut Listening, bookmark: &mut Bookmark) -> Option<Card> {
     loop {
         let forgotten = {
             let mut state = share.state.lock();
@@ -333,8 +363,13 @@ async fn next(hub: &Hub, share: &Group, listening: &mut Listening) -> Option<Car
             std::mem::take(&mut state.forgotten)
         };
         if !forgotten.is_empty() {
-            let found = hub.recall(forgotten).await;
-            share.state.lock().returned.extend(found.into_iter().flatten().flatten().map(Card::from));
+            match hub.recall(forgotten.clone()).await {
+                Some(found) => share.state.lock().returned.extend(found.into_iter().flatten().map(Card::from)),
+                None => {
+                    share.state.lock().forgotten.extend(forgotten);
+                    tokio::time::sleep(RECALL_PAUSE).await;
+                }
+            }
             continue;
         }
         tokio::select! {
@@ -348,6 +383,7 @@ async fn next(hub: &Hub, share: &Group, listening: &mut Listening) -> Option<Car
                 StreamItem::End(_) => return None,
             },
             () = share.wake.notified() => {}
+            () = bookmark.due(hub, share) => bookmark.write(hub, share, listening.seen().epoch),
         }
     }
 }
