@@ -102,9 +102,9 @@ mod tests {
 
     #[test]
     fn an_obligation_of_the_server_needs_a_test_or_a_reason() {
-        let tests = "# proves: v5 MQTT-3.3.4-5 MQTT-3.1.0-2\ndef test_a():\n    pass\n";
+        let tests = "# proves: v5 MQTT-3.2.2-13 MQTT-3.1.0-2\ndef test_a():\n    pass\n";
         let found = texts(&survey(&[file("conformance/a.py", tests)]).1);
-        assert!(found.contains("MQTT-3.3.4-5 has a test, so it needs no reason"), "{found}");
+        assert!(found.contains("MQTT-3.2.2-13 has a test, so it needs no reason"), "{found}");
         assert!(found.contains("MQTT-3.1.2-8 ("), "{found}");
         assert!(!found.contains("mqtt5.txt:14:"), "the statement on this row has its test: {found}");
         assert!(!found.contains("MQTT-3.1.2-21 (The server's"), "a client's duty: {found}");
