@@ -115,8 +115,8 @@ def test_ids_go_round(port, topic):
         client.connect()
         writer.connect()
         client.subscribe((topic, 1))
-        for begin in range(0, 66_000, 200):
-            numbers = range(begin, begin + 200)
+        for begin in range(0, 66_000, 100):
+            numbers = range(begin, begin + 100)
             writer.send(*[raw.publish(topic, str(number), 1, number % 65_535 + 1, level=4) for number in numbers])
             # A PUBACK of 3.1.1 has four bytes; taking each apart would take longer than all the rest.
             left = 4 * len(numbers)
