@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::caller::CallerError;
 
@@ -20,10 +21,39 @@ pub trait Function: Send + Sync + 'static {
 
     /// How long a call may take where the caller has no opinion.
     fn timeout(&self) -> Duration;
+
+    /// How calls that nobody waits for are made again, and what becomes of those that never succeed.
+    fn later(&self) -> LaterOptions {
+        LaterOptions::default()
+    }
 }
 
-/// One call of a function.
+/// How calls that nobody waits for are made again.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaterOptions {
+    /// Further tries after a handler failed: 0 to 2.
+    pub retries: u32,
+    /// A call that is older than this is given up: 60 s to 6 h.
+    pub age_max: Duration,
+    /// Topic of the default space to which calls go that were given up.
+    pub dead_letter_topic: Option<Arc<str>>,
+}
+
+/// As Lambda has them.
+impl Default for LaterOptions {
+    fn default() -> Self {
+        Self { retries: 2, age_max: Duration::from_secs(6 * 3_600), dead_letter_topic: None }
+    }
+}
+
+/// The end of what a call wrote to its log, at most [`LOG_TAIL_BYTES_MAX`].
+pub type LogTail = Arc<Mutex<Vec<u8>>>;
+
+/// Bytes of a [`LogTail`].
+pub const LOG_TAIL_BYTES_MAX: usize = 4_096;
+
+/// One call of a function.
+#[derive(Clone, Debug)]
 pub struct Call {
     /// Names the call in logs, on both sides.
     pub request_id: Arc<str>,
@@ -31,6 +61,10 @@ pub struct Call {
     pub timeout: Duration,
     /// Whether somebody waits.
     pub kind: CallKind,
+    /// What the caller says of itself: JSON in base64, as Lambda's clients send it.
+    pub client_context: Option<Arc<str>>,
+    /// Where the function's log goes too, as far as the function has one.
+    pub tail: Option<LogTail>,
 }
 
 /// Whether somebody waits for the answer.
@@ -46,13 +80,17 @@ impl Call {
     /// A call that is waited for, with a request id of its own.
     #[must_use]
     pub fn waiting(timeout: Duration) -> Self {
-        Self { request_id: request_id(), timeout, kind: CallKind::RequestResponse }
+        Self::new(timeout, CallKind::RequestResponse)
     }
 
     /// A call that nobody waits for, with a request id of its own.
     #[must_use]
     pub fn event(timeout: Duration) -> Self {
-        Self { request_id: request_id(), timeout, kind: CallKind::Event }
+        Self::new(timeout, CallKind::Event)
+    }
+
+    fn new(timeout: Duration, kind: CallKind) -> Self {
+        Self { request_id: request_id(), timeout, kind, client_context: None, tail: None }
     }
 }
 

@@ -21,7 +21,9 @@ mod registry;
 mod webhook;
 
 pub use caller::{CallerError, HttpCaller};
-pub use function::{Answer, Call, CallKind, Function, FunctionError, request_id};
+pub use function::{
+    Answer, Call, CallKind, Function, FunctionError, LOG_TAIL_BYTES_MAX, LaterOptions, LogTail, request_id,
+};
 pub use lambda::{RemoteLambda, RemoteLambdaOptions};
 pub use later::{QUEUE_BYTES_MAX, QUEUE_EVENTS_MAX, Room as QueueRoom, TRIES_MAX};
 pub use reach::{Reach, is_public};
