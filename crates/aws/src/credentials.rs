@@ -139,7 +139,7 @@ impl Credentials {
 /// A new access key in the form that AWS gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPair {
-    /// `AKIA` and sixteen of `A` to `Z`, `2` to `7`.
+    /// `AKIA` (`ASIA` for sessions) and sixteen of `A` to `Z`, `2` to `7`.
     pub access_key_id: String,
     /// Forty characters of base64, 240 bits.
     pub secret: Secret,
@@ -149,12 +149,22 @@ impl KeyPair {
     /// Makes a key from random bytes, which must be unguessable and not used elsewhere.
     #[must_use]
     pub fn from_random(bytes: &[u8; 40]) -> Self {
+        Self::with_prefix("AKIA", bytes)
+    }
+
+    /// The same for a session, which has a token too: its name begins with `ASIA`.
+    #[must_use]
+    pub fn session_from_random(bytes: &[u8; 40]) -> Self {
+        Self::with_prefix("ASIA", bytes)
+    }
+
+    fn with_prefix(prefix: &str, bytes: &[u8; 40]) -> Self {
         const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         let (name, secret) = bytes.split_at(10);
         let number = name.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
         let letter = |at: u32| char::from(LETTERS[(number >> (5 * at) & 31) as usize]);
         Self {
-            access_key_id: "AKIA".chars().chain((0..16).rev().map(letter)).collect(),
+            access_key_id: prefix.chars().chain((0..16).rev().map(letter)).collect(),
             secret: Secret::new(STANDARD.encode(secret)),
         }
     }
@@ -186,6 +196,7 @@ mod tests {
         let mut bytes = [0; 40];
         bytes[9] = 1;
         assert_eq!(KeyPair::from_random(&bytes).access_key_id, "AKIAAAAAAAAAAAAAAAAB");
+        assert_eq!(KeyPair::session_from_random(&bytes).access_key_id, "ASIAAAAAAAAAAAAAAAAB");
         assert!(!format!("{high:?}").contains("////"));
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Flag, LogFormat, Secret, Sources};
+use crate::credentials::Purpose;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed while working or mistakes found by `check`, 2 wrong usage, wrong \
 configuration or a port that is taken.";
@@ -36,6 +37,8 @@ pub enum Command {
     Pub(PubArgs),
     /// Make a token
     Token(TokenArgs),
+    /// Make, list and revoke access keys for programs that use AWS SDKs
+    Credentials(CredentialsArgs),
     /// Make an entry of the file of MQTT users, from a password on standard input
     Passwd(PasswdArgs),
     /// Drive load at a Fanfare and measure
@@ -198,6 +201,72 @@ pub struct TokenArgs {
     #[arg(long, value_name = "FILE", env = "FANFARE_CONFIG")]
     pub config: Option<PathBuf>,
     /// Folder with the key of development mode [default: ./.fanfare]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+}
+
+/// What `credentials` does.
+#[derive(Args, Debug)]
+pub struct CredentialsArgs {
+    /// The action.
+    #[command(subcommand)]
+    pub action: CredentialsAction,
+}
+
+/// The actions of `credentials`.
+#[derive(Debug, Subcommand)]
+pub enum CredentialsAction {
+    /// Make an access key and print it; running servers know it within a second
+    Create(CreateArgs),
+    /// Print names, keys and what they may do
+    List(DataArgs),
+    /// Remove an access key
+    Revoke {
+        /// Its name
+        name: String,
+        /// Where.
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+/// Flags of `credentials create`.
+#[derive(Args, Debug)]
+pub struct CreateArgs {
+    /// What to call it
+    pub name: String,
+    /// What it may do; may repeat [default: manage-connections, unless there is a policy file]
+    #[arg(long, value_enum)]
+    pub policy: Vec<Purpose>,
+    /// A policy document that says what it may do, JSON
+    #[arg(long, value_name = "FILE")]
+    pub policy_file: Option<PathBuf>,
+    /// How to print it
+    #[arg(long, value_enum, default_value = "env")]
+    pub format: CredentialsFormat,
+    /// Where.
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// How `credentials create` prints a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CredentialsFormat {
+    /// Variables, one a line
+    Env,
+    /// As `credential_process` of SDKs reads it
+    Json,
+    /// Keys and values
+    Toml,
+}
+
+/// Which data folder.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DataArgs {
+    /// Configuration file; ./fanfare.toml if it is there
+    #[arg(long, value_name = "FILE", env = "FANFARE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Data folder of the server [default: ./.fanfare]
     #[arg(long, value_name = "DIR")]
     pub data: Option<String>,
 }

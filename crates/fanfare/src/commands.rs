@@ -1,6 +1,7 @@
 //! What each command does, one file a command.
 
 pub(crate) mod check;
+pub(crate) mod credentials;
 pub(crate) mod passwd;
 pub(crate) mod publish;
 mod remote;

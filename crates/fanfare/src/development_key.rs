@@ -1,11 +1,12 @@
 //! The signing key of development mode, so that tokens work before any key is configured.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::config::Secret;
+use crate::files;
 
 /// Its file in the data folder.
 pub const FILE: &str = "development.key";
@@ -64,10 +65,7 @@ fn write_aside(aside: &Path, key: &str) -> io::Result<()> {
 }
 
 fn random_key() -> io::Result<String> {
-    // The kernel's own source: `fastrand` can be predicted.
-    let mut bytes = [0; KEY_BYTES];
-    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(files::random::<KEY_BYTES>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use fanfare_door::Door;
 use fanfare_events_door::{EventsDoor, EventsOptions};
 use fanfare_mqtt::{MqttDoor, RuleOptions};
 
+use crate::access::SharedAccess;
 use crate::config::Config;
-use crate::serve::SharedAccess;
 
 /// Every door, in the order of their numbers. The start page is the last to be asked whether a path is its own.
 ///

@@ -3,15 +3,20 @@
 //! This crate reads the configuration and the command line and puts the rooms together; the
 //! `fanfare` binary is [`run`] and nothing else.
 
+mod access;
 pub mod cli;
 mod commands;
 pub mod config;
+mod credentials;
 pub mod development_key;
 pub mod doors;
 pub mod exit;
+mod files;
+mod local_ca;
 pub mod output;
 pub mod serve;
 pub mod start_page;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -36,6 +41,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sub(args) => commands::sub::run(args),
         Command::Pub(args) => commands::publish::run(args),
         Command::Token(args) => commands::token::run(args),
+        Command::Credentials(args) => commands::credentials::run(args),
         Command::Passwd(args) => commands::passwd::run(&args),
         Command::Bench(args) => fanfare_load::run(args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => commands::check::run(&args),

@@ -7,25 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use fanfare_admin::{Operations, StartPage};
 use fanfare_core::{Log, MemoryLog, SpaceSettings};
-use fanfare_door::{
-    ClientCertificates, DriverLimits, Gateway, GatewayParts, ListenError, Policy, Server, ServerOptions,
-};
-use fanfare_functions::Functions;
-use fanfare_iam::Access;
-use fanfare_identity::{AdminKeys, Gate, GateConfig, KeyAlgorithm, KeyConfig, KeyMaterial, Passwords, Revocations};
-use fanfare_mqtt::Authority;
+use fanfare_door::{DriverLimits, Gateway, GatewayParts, ListenError, Policy, Server, ServerOptions};
+use fanfare_identity::{AdminKeys, Gate, GateConfig, KeyAlgorithm, KeyConfig, KeyMaterial, Revocations};
 use fanfare_store::{EmbeddedLog, StoreOptions};
 use fanfare_telemetry::{LogFormat, LogGuard, LogOptions, MeterBook, Metrics, UsageBook};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::access::{ChildCredentials, SharedAccess};
 use crate::cli::ServeArgs;
 use crate::config::{self, Config};
 use crate::exit::Misuse;
+use crate::trust::Trust;
 use crate::{development_key, doors, output, start_page};
 
 /// Files that the server needs beside its connections: log, event loops, listeners.
@@ -45,14 +41,17 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("task").build()?;
     let log = open_log(&config)?;
     let usage = Arc::new(Mutex::new(UsageBook::restore(&*log)?));
+    let trust = Trust::open(&config, &[])?;
     let (server, access) = {
         let _inside = runtime.enter();
-        let access = SharedAccess::new(&config)?;
-        let server = start(&config, log.clone(), usage.clone(), files_max, &access, runtime.handle())?;
+        let access = Arc::new(SharedAccess::new(&config, config.functions()?, ChildCredentials::default())?);
+        let server = start(&config, log.clone(), usage.clone(), files_max, &access, &trust, runtime.handle())?;
         (server, access)
     };
     let limits = server.gateway.limits();
-    output::write_to_reader(start_page::render(&config, &server.addresses, limits.connections, files_max).as_bytes())?;
+    let page = start_page::render(&config, &server.addresses, limits.connections, files_max, trust.ca.as_deref());
+    output::write_to_reader(page.as_bytes())?;
+    runtime.spawn(access.clone().keep_fresh());
     runtime.spawn(server.gateway.gate.keep_keys_fresh());
     runtime.spawn(keep_books(server.gateway.clone(), usage.clone()));
     runtime.block_on(run(&args, &config, &server.gateway, &access, files_max))?;
@@ -69,34 +68,6 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     runtime.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
-}
-
-/// Who is who beside tokens, for all doors, and what outlives a change of it.
-pub(crate) struct SharedAccess {
-    pub(crate) authority: Arc<ArcSwap<Authority>>,
-    /// The access keys and policies of `authority`, for doors that need no more.
-    pub(crate) access: Arc<ArcSwap<Access>>,
-    passwords: Arc<Passwords>,
-    pub(crate) functions: Functions,
-}
-
-impl SharedAccess {
-    fn new(config: &Config) -> anyhow::Result<Self> {
-        let (passwords, functions) = (Arc::new(Passwords::new()?), config.functions()?);
-        let authority = Arc::new(ArcSwap::from_pointee(config.authority(&passwords, &functions)?));
-        let access = Arc::new(ArcSwap::new(authority.load().access.clone()));
-        Ok(Self { authority, access, passwords, functions })
-    }
-
-    /// What was read anew counts from now on.
-    fn store(&self, authority: Authority) {
-        self.access.store(authority.access.clone());
-        self.authority.store(Arc::new(authority));
-    }
-
-    fn read(&self, config: &Config) -> anyhow::Result<Authority> {
-        Ok(config.authority(&self.passwords, &self.functions)?)
-    }
 }
 
 fn refuse_what_cannot_be(config: &Config) -> anyhow::Result<()> {
@@ -165,6 +136,7 @@ fn start(
     usage: Arc<Mutex<UsageBook>>,
     files_max: u64,
     shared: &SharedAccess,
+    trust: &Trust,
     tasks: &tokio::runtime::Handle,
 ) -> anyhow::Result<Server> {
     let revocations = Arc::new(Revocations::load(log.clone(), fanfare_door::Clock::start().now())?);
@@ -180,10 +152,6 @@ fn start(
         book,
         tasks: tasks.clone(),
     };
-    let tls = match (&config.tls.cert, &config.tls.key) {
-        (Some(cert), Some(key)) => Some(tls(config, &read(cert)?, &read(key)?)?),
-        _ => None,
-    };
     let shards = match config.shards {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         shards => shards,
@@ -191,25 +159,13 @@ fn start(
     let options = ServerOptions {
         listen: config.listen.iter().chain(&config.mqtt_listen).copied().collect(),
         shards,
-        tls,
+        tls: trust.tls.clone(),
         log,
         core_limits: config.core_limits(),
         spaces: spaces(config),
         default_space: config.space_settings(""),
     };
     Server::start(parts, options).map_err(|error| explain(error, config))
-}
-
-fn tls(config: &Config, cert: &[u8], key: &[u8]) -> anyhow::Result<Arc<rustls::ServerConfig>> {
-    let is_required = match config.tls.client_certificates {
-        config::ClientCertificates::Off => return Ok(fanfare_door::server_config(cert, key, None)?),
-        config::ClientCertificates::Optional => false,
-        config::ClientCertificates::Required => true,
-    };
-    let authorities = config.tls.client_ca.as_deref().map(read).transpose()?.unwrap_or_default();
-    let revoked = config.tls.client_crl.as_deref().map(read).transpose()?;
-    let clients = ClientCertificates { authorities: &authorities, revoked: revoked.as_deref(), is_required };
-    Ok(fanfare_door::server_config(cert, key, Some(&clients))?)
 }
 
 fn operations(config: &Config, usage: Arc<Mutex<UsageBook>>) -> anyhow::Result<Operations> {
@@ -258,10 +214,6 @@ fn explain(error: ListenError, config: &Config) -> anyhow::Error {
         ListenError::Address { .. } => Misuse(error.to_string()).into(),
         error => error.into(),
     }
-}
-
-fn read(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
-    fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
 fn gate_config(config: &Config) -> anyhow::Result<GateConfig> {
@@ -354,7 +306,7 @@ fn reload(
     }
     let authority = access.read(&config)?;
     gateway.gate.replace(&gate_config(&config)?)?;
-    access.store(authority);
+    access.store(authority)?;
     gateway.core.configure(spaces(&config), Some(config.space_settings("")));
     gateway.replace(driver_limits(&config, files_max), policy(&config));
     Ok(())

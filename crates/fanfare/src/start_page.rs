@@ -1,11 +1,19 @@
 //! What a newcomer sees first.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::config::Config;
 
-/// A short page: where it listens, how to try each door, where the data lies.
-pub fn render(config: &Config, addresses: &[SocketAddr], connections_max: u32, files_max: u64) -> String {
+/// A short page: where it listens, how to try each door, where the data lies. `ca` is the file of the
+/// local authority, if there is one.
+pub fn render(
+    config: &Config,
+    addresses: &[SocketAddr],
+    connections_max: u32,
+    files_max: u64,
+    ca: Option<&Path>,
+) -> String {
     let scheme = if config.tls.cert.is_some() { "https" } else { "http" };
     let first = addresses.first().map_or_else(|| "127.0.0.1:8080".to_owned(), ToString::to_string);
     let mqtt = addresses.get(config.listen.len()).or(addresses.first());
@@ -24,6 +32,9 @@ pub fn render(config: &Config, addresses: &[SocketAddr], connections_max: u32, f
         true => "  data         in memory: a restart forgets it (--in-memory)\n".to_owned(),
         false => format!("  data         {}\n", config.data.display()),
     };
+    if let Some(ca) = ca {
+        page += &format!("  tls          on the same ports, for clients that trust {}\n", ca.display());
+    }
     page += &format!("  connections  at most {connections_max}, because the system allows {files_max} open files\n");
     if config.is_development() {
         page += "  access       open to everybody on this machine; set auth.keys before listening elsewhere\n";

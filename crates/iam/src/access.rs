@@ -57,6 +57,20 @@ impl Access {
     pub fn add(&mut self, credential: Credential, attached: &Attached) -> Result<(), AccessError> {
         let otherwise = if self.is_development { Grant::everything() } else { Grant::nothing() };
         let permissions = Permissions::read(attached, &self.policies, &credential.principal, &otherwise)?;
+        self.insert(credential, permissions)
+    }
+
+    /// Adds a credential with policy documents of its own, in JSON, at least one. It may do what they
+    /// say and no more, in development mode too.
+    ///
+    /// # Errors
+    /// [`AccessError`] says what is wrong with a document, or that the key is there already.
+    pub fn add_with_documents(&mut self, credential: Credential, documents: &[String]) -> Result<(), AccessError> {
+        let permissions = Permissions::Policies(self.policies.foreign(documents)?);
+        self.insert(credential, permissions)
+    }
+
+    fn insert(&mut self, credential: Credential, permissions: Permissions) -> Result<(), AccessError> {
         let key = credential.access_key_id.clone();
         if self.permissions.contains_key(&key) {
             return Err(AccessError::KeyTwice(key));
@@ -216,6 +230,23 @@ mod tests {
             access.add(key(), &Attached::default()).unwrap();
             assert_eq!(ask(&access, Some(&key())).unwrap().may(Operation::Publish("a")).is_allowed(), may);
         }
+    }
+
+    #[test]
+    fn documents_of_a_key_bind_it_also_in_development_mode() {
+        let connections = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+            "Action": "execute-api:ManageConnections", "Resource": "arn:aws:execute-api:*:*:*/@connections/*"}]}"#;
+        for mut access in [access(), access().development()] {
+            access.add_with_documents(key(), &[connections.to_owned()]).unwrap();
+            let caller = ask(&access, Some(&key())).unwrap();
+            let arn = "arn:aws:execute-api:local:000000000000:abc/dev/POST/@connections/x=";
+            assert!(caller.decide("execute-api:ManageConnections", arn, |_| false).is_allowed());
+            assert!(!caller.decide("events:PutEvents", "*", |_| true).is_allowed());
+            assert!(!caller.may(Operation::Publish("lamps/1")).is_allowed());
+            let again = access.add_with_documents(key(), &[connections.to_owned()]);
+            assert_eq!(again, Err(AccessError::KeyTwice("AKIDEXAMPLE".to_owned())));
+        }
+        assert!(matches!(access().add_with_documents(key(), &["{}".to_owned()]), Err(AccessError::Policy { .. })));
     }
 
     #[test]

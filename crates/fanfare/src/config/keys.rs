@@ -46,7 +46,7 @@ sections! {
         /// File that describes the functions to run. Reserved: this version runs none and refuses
         /// to start with it.
         app: Option<PathBuf> = None => Text(Form::Path);
-        /// TLS on all listeners.
+        /// TLS on all listeners, which speak plain text on the same ports. See docs/tls.md.
         tls: Tls = Tls::default() => Section(Tls::keys);
         /// Logging, to standard error.
         log: Log = Log::default() => Section(Log::keys);
@@ -73,9 +73,10 @@ sections! {
         spaces: BTreeMap<String, Space> = BTreeMap::new() => Named(Space::keys);
     }
 
-    /// TLS on all listeners. Without it they speak plain text.
+    /// TLS on all listeners, which speak plain text on the same ports. Without a certificate the server
+    /// makes one, and an authority that vouches for it, in the folder `ca` of its data.
     Tls {
-        /// Certificate chain, a PEM file. Default: none.
+        /// Certificate chain, a PEM file. Default: none, one is made.
         cert: Option<PathBuf> = None => Text(Form::File);
         /// Private key of the certificate, a PEM file. Default: none.
         key: Option<PathBuf> = None => Text(Form::File);
@@ -85,6 +86,12 @@ sections! {
         client_crl: Option<PathBuf> = None => Text(Form::File);
         /// Whether clients show a certificate: `off`, `optional` or `required`. Default: off.
         client_certificates: ClientCertificates = ClientCertificates::Off => Text(Form::OneOf(ClientCertificates::WORDS));
+        /// Whether a certificate is made when none is configured; `false` leaves plain text alone.
+        /// Default: true.
+        local_ca: Option<bool> = None => Switch;
+        /// More names and addresses that the certificate stands for when it is made, such as
+        /// "build.example" or "10.1.2.3". Default: none but this machine's.
+        local_names: Vec<String> = Vec::new() => Texts(Form::Plain);
     }
 
     /// Logging, to standard error.

@@ -8,6 +8,7 @@ use fanfare_identity::{AdminKeys, KeyAlgorithm, Keys, Passwords};
 
 use super::keys::{ClientCertificates, Config, SigningKey};
 use super::mistake::{Mistake, Origin, Problem};
+use crate::trust::is_name;
 
 /// Every way in which the keys of `config` contradict one another.
 ///
@@ -68,6 +69,17 @@ fn tls(config: &Config, findings: &mut Findings<'_>) {
             findings.conflict("tls.key", "`tls.cert` is missing; both go together");
         }
         _ => {}
+    }
+    if config.tls.cert.is_some() && config.tls.local_ca == Some(true) {
+        findings.conflict("tls.local_ca", "`tls.cert` is configured, so no certificate is made; leave one of them out");
+    }
+    for (index, name) in config.tls.local_names.iter().enumerate() {
+        if !is_name(name) {
+            findings.conflict(
+                &format!("tls.local_names[{index}]"),
+                "a name is an address, or letters, digits and '-' between dots, perhaps with a first \"*.\"",
+            );
+        }
     }
     let was_refused = ["listen", "mqtt_listen"].iter().any(|key| {
         let entries = format!("{key}[");
