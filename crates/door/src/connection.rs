@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fanfare_core::{Filter, Millis, Offset, Principal, TopicName};
 use fanfare_websocket::Decoder;
 
-use crate::contract::{Goodbye, Session};
+use crate::contract::{Goodbye, Session, UpgradeRules};
 use crate::greeting::{Greeting, Upgrade};
 use crate::link::Link;
 use crate::outbox::Backlog;
@@ -29,8 +29,14 @@ pub(crate) struct Connection {
     pub(crate) bucket: Bucket,
     pub(crate) opened_at: Millis,
     pub(crate) heard_at: Millis,
+    /// When data was last written to it.
+    pub(crate) sent_at: Millis,
+    /// Where it is not served as all are.
+    pub(crate) rules: Option<Arc<UpgradeRules>>,
     pub(crate) peer: SocketAddr,
     pub(crate) next_subscription: u16,
+    /// By which its door sends to several at once.
+    pub(crate) group: u16,
     pub(crate) door: u8,
     pub(crate) is_secure: bool,
     pub(crate) is_pinged: bool,

@@ -35,11 +35,32 @@ pub trait Door: Send + Sync + 'static {
     /// already; an upgrade is answered when the door accepts it, which may be later.
     fn open(&self, arrival: &Arrival<'_>, turn: &mut Turn<'_>) -> Opening;
 
+    /// Whether it takes an upgrade to WebSocket that no exact path is mounted for, and by which
+    /// rules. Asked in the order of the doors; the first that says so is asked to [`Door::open`].
+    fn claims_upgrade(&self, head: &Head) -> Option<Arc<UpgradeRules>> {
+        let _ = head;
+        None
+    }
+
     /// Appends to `out` what a subscriber of `shape` is sent. Pure, and called once per shape and
     /// message however many subscribers there are. For a WebSocket mount it is the payload of one
     /// WebSocket message; for a stream mount, bytes of the stream. Appending nothing sends nothing,
     /// as is right for what has expired `now`.
     fn encode(&self, outgoing: Outgoing<'_>, shape: Shape, now: Millis, out: &mut Vec<u8>);
+
+    /// The kind of the WebSocket message that [`Door::encode`] makes, where it is not the one that
+    /// the mount sends otherwise.
+    fn kind_of(&self, outgoing: Outgoing<'_>, shape: Shape) -> Option<MessageKind> {
+        let _ = (outgoing, shape);
+        None
+    }
+
+    /// The server stops: all connections have ended, and what the door still has under way may be
+    /// finished, within the time that the binary allows.
+    fn finish(&self, gateway: &Arc<Gateway>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let _ = gateway;
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Where a door is reached.
@@ -68,6 +89,28 @@ pub struct WebSocketMount {
     pub subprotocols: &'static [&'static str],
     /// Kind of the WebSocket messages that it sends.
     pub sends: MessageKind,
+}
+
+/// How an upgrade that a door claims is served, where that differs from what is configured for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpgradeRules {
+    /// Kind of the WebSocket messages that the session sends.
+    pub sends: MessageKind,
+    /// One frame, in bytes; larger ones end the connection with 1009.
+    pub frame_bytes: usize,
+    /// One message, in bytes; larger ones end the connection with 1009.
+    pub message_bytes: usize,
+    /// Longer messages leave in frames of so many bytes.
+    pub fragment_bytes: Option<u32>,
+    /// How often a silent link is pinged; 0 never.
+    pub ping_interval_ms: u64,
+    /// permessage-deflate is agreed to when the client offers it.
+    pub deflate: bool,
+    /// Pages of all origins are let in: the door decides by other means who may come. In
+    /// development mode only pages of this machine are, whatever stands here.
+    pub any_origin: bool,
+    /// The upgrade must be decided within this.
+    pub upgrade_timeout_ms: u64,
 }
 
 /// A byte protocol that is recognised by its first byte.
@@ -279,6 +322,8 @@ pub enum Goodbye {
     PeerClosed {
         /// WebSocket close code, if it gave one.
         code: Option<u16>,
+        /// WebSocket close reason, which may be empty.
+        reason: String,
     },
 }
 
@@ -291,8 +336,17 @@ impl Goodbye {
             Self::TokenExpired | Self::Revoked | Self::Kicked { .. } | Self::HandshakeTimeout => 1008,
             Self::PingTimeout => 1001,
             Self::ProtocolError { code, .. } | Self::Session { code, .. } => *code,
-            Self::PeerClosed { code } => code.unwrap_or(1000),
+            Self::PeerClosed { code, .. } => code.unwrap_or(1000),
         }
+    }
+
+    /// Code and reason of the WebSocket close frame that goes with it.
+    pub(crate) fn close_words(&self) -> (u16, String) {
+        let reason = match self {
+            Self::ProtocolError { reason, .. } | Self::Session { reason, .. } | Self::Kicked { reason } => reason,
+            _ => "",
+        };
+        (self.close_code(), reason.to_owned())
     }
 
     /// One word for metrics and logs.

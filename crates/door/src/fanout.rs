@@ -6,7 +6,9 @@
 //! the end of the turn a thousand writes straight from the arena, and nothing is copied per
 //! subscriber. What only one connection gets (replies, replays) stands in arena 0.
 
-use fanfare_websocket::{Deflater, MessageKind, encode_compressed_message, encode_message, encode_with};
+use fanfare_websocket::{
+    Deflater, MessageKind, Opcode, encode_compressed_message, encode_header, encode_message, encode_with,
+};
 
 use crate::contract::Shape;
 
@@ -17,7 +19,9 @@ pub(crate) enum Framing {
     Stream,
     /// Each as one WebSocket message.
     WebSocket(MessageKind),
-    /// The same, compressed once for all (RFC 7692 without context takeover).
+    /// The same, in frames of at most so many bytes.
+    Fragmented(MessageKind, u32),
+    /// The same in one frame, compressed once for all (RFC 7692 without context takeover).
     Deflated(MessageKind),
 }
 
@@ -62,6 +66,9 @@ struct Outlet {
     /// ranges are in `spills[spill - 2]`.
     spill: u32,
 }
+
+/// Appends what a shape is sent, and says its kind where it is not the usual one.
+type Encode<'a> = dyn FnMut(ShapeKey, &mut Vec<u8>) -> Option<MessageKind> + 'a;
 
 const NOTHING: Range = Range { arena: 0, start: 0, end: 0 };
 const CLEAN: u32 = 0;
@@ -149,7 +156,7 @@ impl Fanout {
 
     /// Gives the current delivery to a connection. `encode` is called once per shape.
     #[inline]
-    pub(crate) fn deliver(&mut self, slot: u32, topic: u64, encode: &mut dyn FnMut(ShapeKey, &mut Vec<u8>)) {
+    pub(crate) fn deliver(&mut self, slot: u32, topic: u64, encode: &mut Encode<'_>) {
         let index = self.outlets[slot as usize].arena;
         let arena = &mut self.arenas[index as usize];
         if arena.encoded_for != self.delivery {
@@ -176,19 +183,36 @@ impl Fanout {
     }
 
     /// A frame for one connection, written as `framing` says.
-    pub(crate) fn send(&mut self, slot: u32, framing: Framing, topic: u64, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn send(
+        &mut self,
+        slot: u32,
+        framing: Framing,
+        topic: u64,
+        write: impl FnOnce(&mut Vec<u8>) -> Option<MessageKind>,
+    ) {
         let arena = &mut self.arenas[0];
         let start = arena.bytes.len();
         frame(framing, &mut arena.bytes, &mut self.deflater, &mut self.plain, write);
         self.sent(slot, start, topic);
     }
 
+    /// Bytes for one connection, as they are.
+    pub(crate) fn send_bytes(&mut self, slot: u32, bytes: &[u8]) {
+        self.send(slot, Framing::Stream, 0, |out| {
+            out.extend_from_slice(bytes);
+            None
+        });
+    }
+
     /// Sends one WebSocket message even when `write` appends nothing: then an empty one.
     pub(crate) fn send_message(&mut self, slot: u32, framing: Framing, write: impl FnOnce(&mut Vec<u8>)) {
         let arena = &mut self.arenas[0];
         let start = arena.bytes.len();
-        frame(framing, &mut arena.bytes, &mut self.deflater, &mut self.plain, write);
-        if let Framing::WebSocket(kind) | Framing::Deflated(kind) = framing
+        frame(framing, &mut arena.bytes, &mut self.deflater, &mut self.plain, |out| {
+            write(out);
+            None
+        });
+        if let Framing::WebSocket(kind) | Framing::Deflated(kind) | Framing::Fragmented(kind, _) = framing
             && arena.bytes.len() == start
         {
             encode_message(&mut arena.bytes, kind, b"");
@@ -251,6 +275,11 @@ impl Fanout {
 
     pub(crate) fn has_output(&self) -> bool {
         !self.dirty.is_empty()
+    }
+
+    /// Bytes that this turn has for the connection.
+    pub(crate) fn bytes_for(&self, slot: u32) -> usize {
+        self.ranges(slot).map(|range| (range.end - range.start) as usize).sum()
     }
 
     /// Whether this turn has something for the connection.
@@ -345,24 +374,22 @@ fn frame(
     out: &mut Vec<u8>,
     deflater: &mut Deflater,
     plain: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>),
+    write: impl FnOnce(&mut Vec<u8>) -> Option<MessageKind>,
 ) {
     match framing {
-        Framing::Stream => write(out),
-        Framing::WebSocket(kind) => {
+        Framing::Stream => drop(write(out)),
+        Framing::WebSocket(kind) => encode_as(out, kind, write),
+        Framing::Fragmented(kind, bytes_max) => {
             let start = out.len();
-            let is_empty = encode_with(out, kind, |out| {
-                let before = out.len();
-                write(out);
-                out.len() == before
-            });
-            if is_empty {
-                out.truncate(start);
+            encode_as(out, kind, write);
+            // The common case is over here: one frame, written in place.
+            if out.len() - start > bytes_max as usize {
+                fragment(out, start, bytes_max as usize, plain);
             }
         }
         Framing::Deflated(kind) => {
             plain.clear();
-            write(plain);
+            let kind = write(plain).unwrap_or(kind);
             if plain.len() >= DEFLATE_FROM {
                 encode_compressed_message(out, kind, plain, deflater);
             } else if !plain.is_empty() {
@@ -371,6 +398,49 @@ fn frame(
         }
     }
 }
+
+/// Appends what `write` appends as one frame, whose kind `write` may choose; nothing where it
+/// appends nothing.
+#[inline]
+fn encode_as(out: &mut Vec<u8>, kind: MessageKind, write: impl FnOnce(&mut Vec<u8>) -> Option<MessageKind>) {
+    let start = out.len();
+    let (is_empty, chosen) = encode_with(out, kind, |out| {
+        let before = out.len();
+        let chosen = write(out);
+        (out.len() == before, chosen)
+    });
+    if is_empty {
+        out.truncate(start);
+    } else if let Some(chosen) = chosen {
+        out[start] = out[start] & !OPCODE_BITS | Opcode::from(chosen) as u8;
+    }
+}
+
+/// Splits the frame that begins at `start` into several whose payloads have at most `bytes_max`.
+fn fragment(out: &mut Vec<u8>, start: usize, bytes_max: usize, plain: &mut Vec<u8>) {
+    let header = match out[start + 1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    if out.len() - start - header <= bytes_max {
+        return;
+    }
+    let kind = if out[start] & OPCODE_BITS == Opcode::Binary as u8 { Opcode::Binary } else { Opcode::Text };
+    plain.clear();
+    plain.extend_from_slice(&out[start + header..]);
+    out.truncate(start);
+    let mut pieces = plain.chunks(bytes_max.max(1)).peekable();
+    let mut opcode = kind;
+    while let Some(piece) = pieces.next() {
+        encode_header(out, opcode, pieces.peek().is_none(), false, piece.len());
+        out.extend_from_slice(piece);
+        opcode = Opcode::Continuation;
+    }
+}
+
+/// The bits of a frame's first byte that say what it is (RFC 6455, 5.2).
+const OPCODE_BITS: u8 = 0x0F;
 
 #[cfg(test)]
 mod tests {
@@ -395,6 +465,7 @@ mod tests {
                 fanout.deliver(*slot, 7, &mut |key, out| {
                     *encoded += 1;
                     out.extend_from_slice(format!("{text}{} ", key.shape.0).as_bytes());
+                    None
                 });
             }
         }
@@ -421,7 +492,7 @@ mod tests {
         let mut fanout = fanout(&[1, 1]);
         let mut encoded = 0;
         deliver(&mut fanout, &[0, 1], "a", &mut encoded);
-        fanout.send(0, Framing::Stream, 0, |out| out.extend_from_slice(b"reply "));
+        fanout.send_bytes(0, b"reply ");
         deliver(&mut fanout, &[0, 1], "b", &mut encoded);
         assert_eq!(output(&fanout, 0), "a1 reply b1 ");
         assert_eq!(output(&fanout, 1), "a1 b1 ");
@@ -448,8 +519,34 @@ mod tests {
     #[test]
     fn frames_without_content_are_not_sent() {
         let mut fanout = fanout(&[1]);
-        fanout.send(0, Framing::WebSocket(MessageKind::Text), 0, |_| {});
+        fanout.send(0, Framing::WebSocket(MessageKind::Text), 0, |_| None);
         assert!(!fanout.has_output());
+    }
+
+    #[test]
+    fn a_door_may_choose_the_kind_of_a_message() {
+        let mut fanout = fanout(&[1]);
+        fanout.send(0, Framing::WebSocket(MessageKind::Text), 0, |out| {
+            out.push(b'a');
+            Some(MessageKind::Binary)
+        });
+        assert_eq!(fanout.output(0, &mut Vec::new()), [0x82, 1, b'a']);
+    }
+
+    #[test]
+    fn long_messages_leave_in_pieces() {
+        let mut fanout = fanout(&[1]);
+        let framing = Framing::Fragmented(MessageKind::Text, 2);
+        for text in ["ab", "abc", "abcde"] {
+            fanout.send(0, framing, 0, |out| {
+                out.extend_from_slice(text.as_bytes());
+                None
+            });
+        }
+        let expected: &[u8] = &[0x81, 2, b'a', b'b', 1, 2, b'a', b'b', 0x80, 1, b'c'];
+        let output = fanout.output(0, &mut Vec::new()).to_vec();
+        assert_eq!(&output[..expected.len()], expected);
+        assert_eq!(output[expected.len()..], [1, 2, b'a', b'b', 0, 2, b'c', b'd', 0x80, 1, b'e']);
     }
 
     #[test]

@@ -320,6 +320,13 @@ impl Gateway {
         self.send_to_all(Target::Space(publication.space.clone()), publication).await
     }
 
+    /// Sends a message to every connection in a group of the door of this name, outside of any
+    /// topic's history; says to how many.
+    pub async fn send_to_group(&self, door: &str, group: u16, publication: Publication) -> usize {
+        let Some(door) = self.doors.iter().position(|d| d.name() == door) else { return 0 };
+        self.send_to_all(Target::Group { door: door as u8, group }, publication).await
+    }
+
     async fn send_to_all(&self, target: Target, publication: Publication) -> usize {
         let message = self.direct(publication);
         let ask = |count| Command::SendTo { target: target.clone(), message: message.clone(), count: Some(count) };
@@ -412,6 +419,15 @@ impl Gateway {
             inbox.command(Command::Revoke { is_revoked: is_revoked.clone() });
         }
         self.streams.revoke(&*is_revoked);
+    }
+
+    /// Lets all doors finish what they have under way; for when the last connection has ended.
+    pub async fn finish(self: &Arc<Self>) {
+        for finished in self.doors.iter().map(|door| tokio::spawn(door.finish(self))).collect::<Vec<_>>() {
+            if let Err(error) = finished.await {
+                tracing::error!(%error, "a door did not finish");
+            }
+        }
     }
 
     /// A socket goes to the tasks.

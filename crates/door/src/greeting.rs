@@ -1,5 +1,7 @@
 //! The first bytes of a connection: which protocol is it, and which door is it for?
 
+use std::borrow::Cow;
+
 use crate::contract::Session;
 use crate::head::{Head, Parsed};
 
@@ -12,7 +14,7 @@ pub(crate) struct Greeting {
 /// An upgrade that a door has not decided yet.
 pub(crate) struct Upgrade {
     pub(crate) accept: String,
-    pub(crate) subprotocol: Option<&'static str>,
+    pub(crate) subprotocol: Option<Cow<'static, str>>,
     pub(crate) extensions: Option<String>,
     pub(crate) session: Option<Box<dyn Session>>,
     /// What the client sent behind the request; bounded by the head's limit.

@@ -32,7 +32,7 @@ mod wheel;
 pub use address::ConnectionId;
 pub use contract::{
     Arrival, Door, Goodbye, Happening, HttpMount, HttpResponse, HttpService, Mounts, Opening, Outgoing, Reply, Session,
-    Shape, StreamMount, Ticket, TlsPeer, WebSocketMount,
+    Shape, StreamMount, Ticket, TlsPeer, UpgradeRules, WebSocketMount,
 };
 pub use gateway::{Clock, Gateway, GatewayParts};
 pub use head::Head;

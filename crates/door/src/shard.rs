@@ -33,6 +33,7 @@ mod flush;
 mod life;
 mod reading;
 mod tracking;
+mod upgrading;
 
 /// The waker's token; slots of connections are all below it.
 pub(crate) const WAKER: Token = Token(usize::MAX);
@@ -82,8 +83,10 @@ pub(crate) struct Shard {
     pub(crate) catching: Vec<u32>,
     /// Connections to end before the turn does.
     pub(crate) endings: Vec<(u32, u32, Goodbye)>,
-    /// Pending upgrades that a door has decided; a response refuses.
-    pub(crate) decided: Vec<(u32, u32, Option<Vec<u8>>)>,
+    /// Pending upgrades that a door has decided.
+    pub(crate) decided: Vec<(u32, u32, Decision)>,
+    /// What the session that is told goodbye wants to say in the close frame.
+    pub(crate) closing_words: Option<(u16, String)>,
     tracked: Vec<Tracked>,
     /// Connections whose sessions want to hear when what they sent has left.
     pub(crate) clearing: Vec<u32>,
@@ -98,6 +101,14 @@ pub(crate) struct Shard {
     owed: Owed,
     drain: Option<life::Drain>,
     is_stopped: bool,
+}
+
+/// What a door says about a pending upgrade.
+pub(crate) enum Decision {
+    /// Yes, with this subprotocol where the mount names none.
+    Accept(Option<String>),
+    /// No: the whole response.
+    Refuse(Vec<u8>),
 }
 
 struct Slot {
@@ -195,6 +206,7 @@ impl Shard {
             catching: Vec::new(),
             endings: Vec::new(),
             decided: Vec::new(),
+            closing_words: None,
             tracked: Vec::new(),
             clearing: Vec::new(),
             ended_subscriptions: Vec::new(),
@@ -377,7 +389,9 @@ impl Shard {
                     tracked.push(Tracked { slot, subscription, is_retained: false, message: message.clone() });
                 } else if fanout.is_first_copy(subscriber.connection) {
                     fanout.deliver(subscriber.connection, topic, &mut |key, out| {
-                        doors[key.door as usize].encode(Outgoing::Message(message), key.shape, now, out);
+                        let (door, outgoing) = (&doors[key.door as usize], Outgoing::Message(message));
+                        door.encode(outgoing, key.shape, now, out);
+                        door.kind_of(outgoing, key.shape)
                     });
                 }
             }
@@ -432,6 +446,7 @@ impl Shard {
                 if fanout.is_first_copy(subscriber.connection) {
                     fanout.deliver(subscriber.connection, 0, &mut |key, out| {
                         doors[key.door as usize].encode(Outgoing::Presence(event), key.shape, now, out);
+                        None
                     });
                 }
             }
@@ -468,8 +483,10 @@ impl Shard {
         }
         let (key, now) = (self.fanout.key_of(slot), self.now);
         let door = &self.gateway.doors[door as usize];
-        self.fanout
-            .send(slot, key.framing, topic_hash(&message.topic), |out| door.encode(outgoing, key.shape, now, out));
+        self.fanout.send(slot, key.framing, topic_hash(&message.topic), |out| {
+            door.encode(outgoing, key.shape, now, out);
+            door.kind_of(outgoing, key.shape)
+        });
         self.meter.row(&message.space, door.name()).delivered(message.payload.len(), 1);
     }
 
@@ -483,7 +500,10 @@ impl Shard {
     ) {
         let framing = self.fanout.key_of(slot).framing;
         let topic = if may_drop { topic_hash(&message.topic) } else { 0 };
-        self.fanout.send(slot, framing, topic, write);
+        self.fanout.send(slot, framing, topic, |out| {
+            write(out);
+            None
+        });
         let door = self.gateway.doors[self.connection(slot).door as usize].name();
         self.meter.row(&message.space, door).delivered(message.payload.len(), 1);
     }

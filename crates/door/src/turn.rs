@@ -19,7 +19,7 @@ use crate::contract::{Goodbye, Outgoing, Reply, Shape, Ticket};
 use crate::fanout::Framing;
 use crate::gateway::Gateway;
 use crate::inbox::Command;
-use crate::shard::{Due, Shard};
+use crate::shard::{Decision, Due, Shard};
 
 /// One happening's worth of access to the shard, the core and the own connection.
 pub struct Turn<'a> {
@@ -104,7 +104,10 @@ impl Turn<'_> {
     /// with the turn.
     pub fn send(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let framing = self.shard.fanout.key_of(self.slot).framing;
-        self.shard.fanout.send(self.slot, framing, 0, write);
+        self.shard.fanout.send(self.slot, framing, 0, |out| {
+            write(out);
+            None
+        });
     }
 
     /// Sends one WebSocket message, which may be empty, of a kind that differs from what the mount
@@ -113,6 +116,7 @@ impl Turn<'_> {
         let framing = match self.shard.fanout.key_of(self.slot).framing {
             Framing::Stream => Framing::Stream,
             Framing::WebSocket(_) => Framing::WebSocket(kind),
+            Framing::Fragmented(_, bytes) => Framing::Fragmented(kind, bytes),
             Framing::Deflated(_) => Framing::Deflated(kind),
         };
         self.shard.fanout.send_message(self.slot, framing, write);
@@ -159,6 +163,34 @@ impl Turn<'_> {
         self.shard.clearing.push(self.slot);
     }
 
+    /// Bytes that were sent and that the peer has not taken yet, with those of this turn.
+    pub fn waiting_bytes(&self) -> usize {
+        let backlog = self.shard.connection(self.slot).backlog.as_ref().map_or(0, |backlog| backlog.bytes());
+        backlog + self.shard.fanout.bytes_for(self.slot)
+    }
+
+    /// When something was last heard of the peer, be it a ping.
+    pub fn heard_at(&self) -> Millis {
+        self.shard.connection(self.slot).heard_at
+    }
+
+    /// When data was last written to the peer.
+    pub fn sent_at(&self) -> Millis {
+        self.shard.connection(self.slot).sent_at
+    }
+
+    /// Puts the connection in a group of its door, for [`Gateway::send_to_group`]. Each connection
+    /// is in one, at first in group 0.
+    pub fn set_group(&mut self, group: u16) {
+        self.shard.connection_mut(self.slot).group = group;
+    }
+
+    /// Code and reason for the close frame, where those that go with the goodbye do not fit the
+    /// protocol. Counts while the session is told [`crate::Happening::Goodbye`].
+    pub fn say_close(&mut self, code: u16, reason: &str) {
+        self.shard.closing_words = Some((code, reason.to_owned()));
+    }
+
     /// Something that was sent waits for a slow peer.
     pub fn has_backlog(&self) -> bool {
         self.shard.connection(self.slot).backlog.is_some()
@@ -177,13 +209,22 @@ impl Turn<'_> {
 
     /// Accepts an upgrade that was left pending.
     pub fn accept(&mut self) {
-        self.shard.decided.push((self.slot, self.shard.generation_of(self.slot), None));
+        self.decide(Decision::Accept(None));
+    }
+
+    /// Accepts an upgrade that was left pending, with a subprotocol that the client has offered.
+    pub fn accept_as(&mut self, subprotocol: Option<String>) {
+        self.decide(Decision::Accept(subprotocol));
+    }
+
+    fn decide(&mut self, decision: Decision) {
+        self.shard.decided.push((self.slot, self.shard.generation_of(self.slot), decision));
     }
 
     /// Refuses an upgrade that was left pending.
     pub fn refuse(&mut self, status: u16, headers: &[(&'static str, String)], body: &[u8]) {
         let response = crate::greeting::response(status, headers, body);
-        self.shard.decided.push((self.slot, self.shard.generation_of(self.slot), Some(response)));
+        self.decide(Decision::Refuse(response));
     }
 
     /// The connection speaks for somebody else from now on. Subscriptions that the new grant does

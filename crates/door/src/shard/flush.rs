@@ -44,6 +44,10 @@ impl Shard {
         let mut written = 0;
         if connection.backlog.is_none() {
             let output = self.fanout.output(slot, scratch);
+            // Control frames (RFC 6455, 5.5) are no data.
+            if output.first().is_some_and(|first| first & 0x08 == 0) {
+                connection.sent_at = self.now;
+            }
             written = match connection.link.write(output) {
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,

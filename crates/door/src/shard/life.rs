@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fanfare_core::{Action, Message, Millis, Principal};
-use fanfare_websocket::{CloseCode, Decoder, Role, handshake};
+use fanfare_websocket::CloseCode;
 use mio::{Interest, Token};
 
 use super::{ConnectionSummary, Due, DueWhat, Shard, Slot};
@@ -14,7 +14,7 @@ use crate::connection::{Codec, Connection, Phase};
 use crate::contract::{Arrival, Goodbye, Happening, Opening, Outgoing, Shape};
 use crate::fanout::{Framing, ShapeKey};
 use crate::gateway::Handoff;
-use crate::greeting::{self, Sniffed, Upgrade, refusal, sniff};
+use crate::greeting::{Sniffed, refusal, sniff};
 use crate::head::Head;
 use crate::inbox::Target;
 use crate::link::Link;
@@ -61,8 +61,11 @@ impl Shard {
             bucket: Bucket::full(self.limits.publish_burst, now),
             opened_at: now,
             heard_at: now,
+            sent_at: now,
+            rules: None,
             peer,
             next_subscription: 0,
+            group: 0,
             door: 0,
             is_secure,
             is_pinged: false,
@@ -83,7 +86,7 @@ impl Shard {
         }
     }
 
-    fn add_due(&mut self, slot: u32, at: Millis, what: DueWhat) {
+    pub(super) fn add_due(&mut self, slot: u32, at: Millis, what: DueWhat) {
         let generation = self.generation_of(slot);
         self.wheel.add(at, Due { slot, generation, what });
     }
@@ -151,7 +154,7 @@ impl Shard {
         }
     }
 
-    fn ask_door(&mut self, slot: u32, head: Option<&Head>, subprotocol: Option<&'static str>) -> Opening {
+    pub(super) fn ask_door(&mut self, slot: u32, head: Option<&Head>, subprotocol: Option<&'static str>) -> Opening {
         let connection = self.connection(slot);
         let tls = connection.link.tls_peer();
         let (peer, is_secure) = (connection.peer, connection.is_secure);
@@ -160,103 +163,9 @@ impl Shard {
         door.open(&arrival, &mut crate::turn::Turn { shard: self, slot })
     }
 
-    fn open_websocket(&mut self, slot: u32, head: &Head, early: &[u8]) {
-        let gateway = self.gateway.clone();
-        let Some((door, mount, is_tunnel)) = gateway.routes.websocket(&head.path) else {
-            let message = format!("there is no WebSocket at {}", head.path);
-            return self.refuse(slot, refusal(404, "not_found", &message, None));
-        };
-        if !gateway.policy().allows_page(head) {
-            gateway.metrics.limit("origin");
-            return self.refuse(
-                slot,
-                refusal(403, "origin", "pages from this origin are not let in; see auth.allowed_origins", None),
-            );
-        }
-        let lists = |name: &str| head.header_list(name);
-        let known: Vec<_> =
-            ["upgrade", "connection", "sec-websocket-version", "sec-websocket-key"].map(|n| (n, lists(n))).into();
-        let lookup = |name: &str| known.iter().find(|(n, _)| *n == name).and_then(|(_, v)| v.as_deref());
-        let accept = match handshake::check_request(lookup) {
-            Ok(accept) => accept,
-            Err(error) => {
-                let upgrade = [("Sec-WebSocket-Version", handshake::VERSION.to_owned())];
-                return self.refuse(slot, greeting::response(400, &upgrade, error.to_string().as_bytes()));
-            }
-        };
-        if gateway.is_draining() {
-            return self.refuse(slot, refusal(503, "shutting_down", "the server is shutting down", Some(2_000)));
-        }
-        if let Err(retry_ms) = gateway.admit(self.now) {
-            gateway.metrics.limit("handshakes_per_second");
-            let retry_ms = retry_ms + fastrand::u64(0..=self.limits.reconnect_spread_ms);
-            return self.refuse(slot, refusal(503, "overloaded", "too many connections at once", Some(retry_ms)));
-        }
-        let offered = head.header_list("sec-websocket-protocol").unwrap_or_default();
-        let subprotocol = mount.subprotocols.iter().copied().find(|p| offered.split(',').any(|o| o.trim() == *p));
-        let deflate = gateway.policy().deflate.then(|| head.header_list("sec-websocket-extensions")).flatten();
-        let deflate = deflate.and_then(|offer| handshake::negotiate_deflate(&offer, &Default::default()));
-        let (decoder, framing) = match &deflate {
-            Some(agreed) => (Decoder::with_deflate(Role::Server, agreed), Framing::Deflated(mount.sends)),
-            None => (Decoder::new(Role::Server), Framing::WebSocket(mount.sends)),
-        };
-        self.fanout.set_shape(slot, ShapeKey { door, shape: Shape(0), framing });
-        let connection = self.connection_mut(slot);
-        connection.door = door;
-        connection.is_tunnel = is_tunnel;
-        connection.codec = Codec::WebSocket(decoder);
-        let mut upgrade = Upgrade {
-            accept,
-            subprotocol,
-            extensions: deflate.map(|d| d.response_value()),
-            session: None,
-            early: early.to_vec(),
-        };
-        match self.ask_door(slot, Some(head), subprotocol) {
-            Opening::Accept(session) => {
-                upgrade.session = Some(session);
-                self.connection_mut(slot).phase = Phase::Upgrading(Box::new(upgrade));
-                self.conclude_upgrade(slot, None);
-            }
-            Opening::Pending(session) => {
-                let timeout = self.limits.upgrade_timeout_ms;
-                let connection = self.connection_mut(slot);
-                connection.session = Some(session);
-                connection.phase = Phase::Upgrading(Box::new(upgrade));
-                // The deadline of the greeting fires first and sees that the upgrade has its own.
-                self.add_due(slot, self.now + timeout, DueWhat::Deadline);
-            }
-            Opening::Refuse { status, headers, body } => self.refuse(slot, greeting::response(status, &headers, &body)),
-        }
-    }
-
-    /// The door has decided about an upgrade: `None` accepts, a response refuses.
-    pub(super) fn conclude_upgrade(&mut self, slot: u32, decision: Option<Vec<u8>>) {
-        let Some(connection) = self.slots[slot as usize].connection.as_deref_mut() else { return };
-        if !matches!(connection.phase, Phase::Upgrading(_)) {
-            return;
-        }
-        let Phase::Upgrading(upgrade) = std::mem::replace(&mut connection.phase, Phase::Closing) else { return };
-        let Upgrade { accept, subprotocol, extensions, session, mut early } = *upgrade;
-        if session.is_some() {
-            connection.session = session;
-        }
-        if let Some(response) = decision {
-            return self.refuse(slot, response);
-        }
-        match handshake::server_response(&accept, subprotocol, extensions.as_deref(), &[]) {
-            Ok(response) => self.fanout.send(slot, Framing::Stream, 0, |out| out.extend_from_slice(&response)),
-            Err(error) => return self.refuse(slot, greeting::response(500, &[], error.to_string().as_bytes())),
-        }
-        self.up(slot);
-        if self.is_alive(slot) && !early.is_empty() {
-            self.feed(slot, &mut early);
-        }
-    }
-
     /// The link is up: the session begins.
-    fn up(&mut self, slot: u32) {
-        let (now, interval) = (self.now, self.limits.ping_interval_ms);
+    pub(super) fn up(&mut self, slot: u32) {
+        let (now, interval) = (self.now, self.ping_interval_ms(slot));
         let connection = self.connection_mut(slot);
         connection.phase = Phase::Open;
         let (waited, door) = (now.saturating_sub(connection.opened_at), connection.door);
@@ -265,16 +174,24 @@ impl Shard {
         self.meter.row(&self.gateway.default_space, door).connections_opened += 1;
         // The first look comes at a random time, or connections that came together would be
         // pinged together for ever.
-        self.add_due(slot, now + interval / 2 + fastrand::u64(0..=interval / 2), DueWhat::Liveness);
+        if interval > 0 {
+            self.add_due(slot, now + interval / 2 + fastrand::u64(0..=interval / 2), DueWhat::Liveness);
+        }
         self.tell(slot, Happening::Opened);
     }
 
-    fn is_alive(&self, slot: u32) -> bool {
+    /// How often a silent link is pinged; 0 never.
+    fn ping_interval_ms(&self, slot: u32) -> u64 {
+        let rules = self.connection(slot).rules.as_ref();
+        rules.map_or(self.limits.ping_interval_ms, |rules| rules.ping_interval_ms)
+    }
+
+    pub(super) fn is_alive(&self, slot: u32) -> bool {
         self.slots[slot as usize].connection.is_some()
     }
 
     /// Answers a request that will not become a session, and closes.
-    fn refuse(&mut self, slot: u32, response: Vec<u8>) {
+    pub(super) fn refuse(&mut self, slot: u32, response: Vec<u8>) {
         let connection = self.connection_mut(slot);
         connection.phase = Phase::Closing;
         connection.session = None;
@@ -282,7 +199,7 @@ impl Shard {
         if response.is_empty() {
             return self.destroy(slot);
         }
-        self.fanout.send(slot, Framing::Stream, 0, |out| out.extend_from_slice(&response));
+        self.fanout.send_bytes(slot, &response);
         self.add_due(slot, self.now + CLOSE_TIMEOUT_MS, DueWhat::Deadline);
     }
 
@@ -359,21 +276,21 @@ impl Shard {
             let space = connection.subscriptions.first().map_or(default_space, |s| s.space.clone());
             self.meter.row(&space, self.gateway.doors[door as usize].name()).dropped += dropped;
         }
+        self.closing_words = None;
         self.tell(slot, Happening::Goodbye(&goodbye));
+        let words = self.closing_words.take();
         if !self.is_alive(slot) {
             return;
         }
         self.drop_all_subscriptions(slot);
         let is_websocket = matches!(self.connection(slot).codec, Codec::WebSocket(_));
         if is_websocket {
-            let reason = match &goodbye {
-                Goodbye::ProtocolError { reason, .. }
-                | Goodbye::Session { reason, .. }
-                | Goodbye::Kicked { reason } => reason,
-                _ => "",
-            };
-            let code = CloseCode(goodbye.close_code());
-            self.fanout.send(slot, Framing::Stream, 0, |out| fanfare_websocket::encode_close(out, code, reason));
+            let (code, reason) = words.unwrap_or_else(|| goodbye.close_words());
+            let code = CloseCode(code);
+            self.fanout.send(slot, Framing::Stream, 0, |out| {
+                fanfare_websocket::encode_close(out, code, &reason);
+                None
+            });
         }
         // A link that is closed while the peer still sends is reset, and last words are lost with it:
         // so it is read, for a while, until the peer has closed its side too.
@@ -477,14 +394,14 @@ impl Shard {
     }
 
     fn on_deadline(&mut self, slot: u32) {
-        let (now, limits) = (self.now, self.limits.clone());
+        let now = self.now;
         let connection = self.connection(slot);
         match &connection.phase {
             Phase::Greeting(_) => {
                 self.gateway.metrics.limit("handshake_timeout");
                 self.destroy(slot);
             }
-            Phase::Upgrading(_) if now >= connection.opened_at + limits.upgrade_timeout_ms => {
+            Phase::Upgrading(_) if now >= connection.opened_at + self.upgrade_timeout_ms(slot) => {
                 self.gateway.metrics.limit("upgrade_timeout");
                 self.refuse(slot, refusal(504, "upgrade_timeout", "the upgrade was not decided in time", Some(1_000)));
             }
@@ -496,7 +413,7 @@ impl Shard {
     /// Pings a silent WebSocket, and gives up on one that does not answer. Byte protocols keep
     /// themselves alive.
     fn on_liveness_due(&mut self, slot: u32) {
-        let (now, interval) = (self.now, self.limits.ping_interval_ms);
+        let (now, interval) = (self.now, self.ping_interval_ms(slot));
         let connection = self.connection_mut(slot);
         if !connection.is_open() || !matches!(connection.codec, Codec::WebSocket(_)) {
             return;
@@ -512,7 +429,10 @@ impl Shard {
         }
         if silent_ms + interval / 4 >= interval / 2 {
             connection.is_pinged = true;
-            self.fanout.send(slot, Framing::Stream, 0, |out| fanfare_websocket::encode_ping(out, b""));
+            self.fanout.send(slot, Framing::Stream, 0, |out| {
+                fanfare_websocket::encode_ping(out, b"");
+                None
+            });
         }
         self.add_due(slot, now + interval, DueWhat::Liveness);
     }
@@ -530,11 +450,8 @@ impl Shard {
         let slots: Vec<u32> = match target {
             Target::Connection(id) => self.find(*id).into_iter().collect(),
             Target::Subject(subject) => self.subjects.get(subject).cloned().unwrap_or_default(),
-            Target::Space(space) => {
-                let belongs = |c: &Connection| c.subscriptions.iter().any(|s| s.space == *space);
-                let open = self.slots.iter().enumerate().filter(|(_, e)| e.connection.as_deref().is_some_and(belongs));
-                open.map(|(slot, _)| slot as u32).collect()
-            }
+            Target::Space(space) => self.slots_where(|c| c.subscriptions.iter().any(|s| s.space == *space)),
+            Target::Group { door, group } => self.slots_where(|c| c.door == *door && c.group == *group),
         };
         let mut sent = 0;
         self.fanout.begin_delivery();
@@ -544,7 +461,9 @@ impl Shard {
             }
             let (doors, now) = (&self.gateway.doors, self.now);
             self.fanout.deliver(slot, 0, &mut |key, out| {
-                doors[key.door as usize].encode(Outgoing::Message(message), key.shape, now, out);
+                let (door, outgoing) = (&doors[key.door as usize], Outgoing::Message(message));
+                door.encode(outgoing, key.shape, now, out);
+                door.kind_of(outgoing, key.shape)
             });
             sent += 1;
         }
@@ -554,6 +473,11 @@ impl Shard {
                 .delivered(message.payload.len(), copies);
         }
         sent
+    }
+
+    fn slots_where(&self, belongs: impl Fn(&Connection) -> bool) -> Vec<u32> {
+        let open = self.slots.iter().enumerate().filter(|(_, e)| e.connection.as_deref().is_some_and(&belongs));
+        open.map(|(slot, _)| slot as u32).collect()
     }
 
     pub(super) fn list(&self, after: Option<ConnectionId>, limit: usize) -> Vec<ConnectionSummary> {

@@ -99,7 +99,10 @@ impl Shard {
     /// The decoder is the connection's own, lent for as long as the session may look at payloads
     /// that stand in it.
     fn feed_websocket(&mut self, slot: u32, mut decoder: Decoder, mut bytes: &mut [u8]) {
-        let limits = Limits { frame_bytes_max: self.limits.frame_bytes, message_bytes_max: self.limits.message_bytes };
+        let limits = match &self.connection(slot).rules {
+            Some(rules) => Limits { frame_bytes_max: rules.frame_bytes, message_bytes_max: rules.message_bytes },
+            None => Limits { frame_bytes_max: self.limits.frame_bytes, message_bytes_max: self.limits.message_bytes },
+        };
         let generation = self.generation_of(slot);
         while !bytes.is_empty() {
             let (consumed, incoming) = match decoder.decode(bytes, &limits) {
@@ -137,17 +140,21 @@ impl Shard {
             Incoming::Ping(payload) => {
                 if self.connection(slot).is_open() {
                     let stream = crate::fanout::Framing::Stream;
-                    self.fanout.send(slot, stream, 0, |out| fanfare_websocket::encode_pong(out, payload));
+                    self.fanout.send(slot, stream, 0, |out| {
+                        fanfare_websocket::encode_pong(out, payload);
+                        None
+                    });
                 }
             }
             Incoming::Pong(_) => {}
-            Incoming::Close { code, .. } => {
+            Incoming::Close { code, reason } => {
                 if self.connection(slot).is_closing() {
                     // Ours came first and this answers it.
                     self.destroy(slot);
                 } else {
                     let code = code.map(fanfare_websocket::CloseCode::get);
-                    self.endings.push((slot, generation, Goodbye::PeerClosed { code }));
+                    let reason = reason.to_owned();
+                    self.endings.push((slot, generation, Goodbye::PeerClosed { code, reason }));
                 }
             }
         }

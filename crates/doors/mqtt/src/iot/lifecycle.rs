@@ -291,7 +291,10 @@ mod tests {
         assert_eq!(Ending::of_reason(ReasonCode::SessionTakenOver).name(), "DUPLICATE_CLIENTID");
         assert_eq!(Ending::of_reason(ReasonCode::KeepAliveTimeout).name(), "MQTT_KEEP_ALIVE_TIMEOUT");
         assert_eq!(Ending::of_reason(ReasonCode::ProtocolError).name(), "CLIENT_ERROR");
-        assert_eq!(Ending::of_goodbye(&Goodbye::PeerClosed { code: None }).name(), "CLIENT_INITIATED_DISCONNECT");
+        assert_eq!(
+            Ending::of_goodbye(&Goodbye::PeerClosed { code: None, reason: String::new() }).name(),
+            "CLIENT_INITIATED_DISCONNECT"
+        );
         assert_eq!(Ending::default().name(), "CONNECTION_LOST");
     }
 }

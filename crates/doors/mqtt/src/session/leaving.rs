@@ -25,7 +25,7 @@ impl MqttSession {
         }
         self.phase = Phase::Ended;
         self.ending.get_or_insert(Ending::ByClient);
-        turn.close(Goodbye::PeerClosed { code: None });
+        turn.close(Goodbye::PeerClosed { code: None, reason: String::new() });
     }
 
     /// The driver is about to close the link.
