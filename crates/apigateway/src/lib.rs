@@ -16,15 +16,19 @@
 //! | `policy`     | whether a policy document lets somebody in                     |
 //! | `proxy`      | what functions answer                                          |
 
+pub mod access_log;
 pub mod address;
 pub mod authorizer;
 pub mod event;
 pub mod facts;
+pub mod frame;
 mod glob;
 pub mod headers;
 pub mod id;
+pub mod management;
 pub mod model;
 pub mod policy;
+pub mod proxy;
 mod stamp;
 
 pub use model::Api;
