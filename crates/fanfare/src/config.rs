@@ -7,6 +7,8 @@
 
 mod accept;
 mod access;
+mod apigateway;
+mod apis;
 mod authority;
 mod environment;
 mod events;
@@ -20,6 +22,7 @@ mod mqtt;
 mod nearest;
 mod reference;
 mod rules;
+mod runtime;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -31,15 +34,17 @@ use fanfare_core::{CoreLimits, HistorySettings, SpaceSettings};
 use layers::Layers;
 
 pub use access::{Aws, AwsCredential, Iot, IotAuthorizer, IotPolicy, MqttCertificate};
+pub use apigateway::{Apigateway, BinaryMessages, ConnectionsAuth};
 pub use authority::AccessMistake;
 pub use fanfare_identity::Secret;
 pub use keys::{
-    Auth, ClientCertificates, Config, Destination, Events, Function, History, Limits, Log, LogFormat, LogLevel, Otlp,
-    SigningKey, SlowConsumer, Space, Tls, Websocket,
+    Auth, ClientCertificates, Config, Destination, Events, History, Limits, Log, LogFormat, LogLevel, Otlp, SigningKey,
+    SlowConsumer, Space, Tls, Websocket,
 };
 pub use mistake::{ConfigError, Mistake, Origin, Problem};
 pub use nearest::nearest;
 pub use reference::reference;
+pub use runtime::{Function, Runtime};
 
 /// The file that counts when none is named.
 pub const DEFAULT_FILE: &str = "fanfare.toml";

@@ -24,6 +24,10 @@ impl Acceptor<'_> {
                 let number = value.as_integer().and_then(|n| u64::try_from(n).ok());
                 number.is_some_and(|n| (min..=max).contains(&n))
             }),
+            Kind::Number(min, max) => self.leaf(node, path, kind, |value| {
+                let number = value.as_float().or_else(|| value.as_integer().map(|n| n as f64));
+                number.is_some_and(|n| (min..=max).contains(&n))
+            }),
             Kind::Text(form) => self.text(node, path, kind, form),
             Kind::Texts(form) => {
                 self.list(node, path, kind, |this, item, path| this.text(item, path, Kind::Text(form), form))
@@ -33,32 +37,48 @@ impl Acceptor<'_> {
                 let keys = keys();
                 self.list(node, path, kind, |this, item, path| this.section(item, path, &keys))
             }
-            Kind::Named(keys) => self.named(node, path, &keys()),
+            Kind::Named(keys) => self.named(node, path, &keys(), "/ "),
+            Kind::Keyed(keys) => self.named(node, path, &keys(), ""),
+            Kind::Map(of) => self.table(node, path, |this, entry, path| this.value(entry.node, path, *of)),
+            Kind::Any => Some(node),
             Kind::Tables => self.list(node, path, kind, |this, item, path| {
                 this.table(item, path, |_, entry, _| Some(entry.node)) //
             }),
         }
     }
 
+    /// A section that lacks what it cannot be without is left out as a whole.
     fn section(&mut self, node: Node, path: &str, keys: &[Key]) -> Option<Node> {
-        self.table(node, path, |this, entry, path| match keys.iter().find(|key| key.name == entry.name) {
-            Some(key) => this.value(entry.node, path, key.kind),
-            None => {
-                this.unknown(&entry.name, entry.origin, path, keys);
-                None
+        let (written, origin) = (names(&node.value), node.origin.clone());
+        let kept =
+            self.table(node, path, |this, entry, path| match keys.iter().find(|key| key.name == entry.name) {
+                Some(key) => this.value(entry.node, path, key.kind),
+                None => {
+                    this.unknown(&entry.name, entry.origin, path, keys);
+                    None
+                }
+            })?;
+        let accepted = names(&kept.value);
+        let mut is_whole = true;
+        for key in keys.iter().filter(|key| key.is_required) {
+            is_whole &= accepted.iter().any(|name| name == key.name);
+            if !written.iter().any(|name| name == key.name) {
+                let problem = Problem::Conflict(format!("`{}` is missing", key.name));
+                self.mistakes.push(Mistake { origin: origin.clone(), key: path.to_owned(), problem });
             }
-        })
+        }
+        is_whole.then_some(kept)
     }
 
-    fn named(&mut self, node: Node, path: &str, keys: &[Key]) -> Option<Node> {
+    fn named(&mut self, node: Node, path: &str, keys: &[Key], never: &str) -> Option<Node> {
         self.table(node, path, |this, entry, path| {
             let name = &entry.name;
-            let is_name =
-                (1..=128).contains(&name.len()) && !name.chars().any(|c| c == '/' || c == ' ' || c.is_control());
+            let is_name = (1..=128).contains(&name.len()) && !name.chars().any(|c| never.contains(c) || c.is_control());
             if !is_name {
                 let found = format!("the name \"{}\"", name.escape_debug());
-                let allowed = "1 to 128 bytes without '/', spaces and control characters";
-                this.refuse(entry.origin, path, found, allowed.to_owned());
+                let without = if never.is_empty() { "" } else { "'/', spaces and " };
+                let allowed = format!("1 to 128 bytes without {without}control characters");
+                this.refuse(entry.origin, path, found, allowed);
                 return None;
             }
             this.section(entry.node, path, keys)
@@ -147,6 +167,14 @@ impl Acceptor<'_> {
         let known: Vec<&'static str> = keys.iter().map(|key| key.name).collect();
         let nearest = nearest(name, known.iter().copied()).map(str::to_owned);
         self.mistakes.push(Mistake { origin, key: path.to_owned(), problem: Problem::UnknownKey { nearest, known } });
+    }
+}
+
+/// The names in a table; none in anything else.
+fn names(value: &Tree) -> Vec<String> {
+    match value {
+        Tree::Table(entries) => entries.iter().map(|entry| entry.name.clone()).collect(),
+        _ => Vec::new(),
     }
 }
 

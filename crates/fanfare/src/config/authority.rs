@@ -188,7 +188,9 @@ impl IotAuthorizer {
         if self.default && others.iter().any(|other| other.default) {
             return Err(mistake(key, "another authorizer is the default one already"));
         }
-        if !config.functions.contains_key(fanfare_functions::function_name(&self.function)) {
+        // What an application brings is not known here.
+        let is_known = config.functions.contains_key(fanfare_functions::function_name(&self.function));
+        if !is_known && config.app.is_none() {
             return Err(mistake(key, format!("there is no [functions.{}]", self.function)));
         }
         let mut token_keys = Vec::new();

@@ -53,7 +53,8 @@ fn kind_at(path: &[String], keys: &[Key]) -> Option<Kind> {
         (kind, []) => Some(kind),
         (Kind::Section(keys), rest) => kind_at(rest, &keys()),
         // The first part is the name that the user chose.
-        (Kind::Named(keys), [_, rest @ ..]) if !rest.is_empty() => kind_at(rest, &keys()),
+        (Kind::Named(keys) | Kind::Keyed(keys), [_, rest @ ..]) if !rest.is_empty() => kind_at(rest, &keys()),
+        (Kind::Map(of), [_]) => Some(*of),
         _ => None,
     }
 }
@@ -72,6 +73,10 @@ fn parse(text: &str, kind: Option<Kind>, origin: &Origin) -> Result<Node, String
             Ok(number) => leaf(number.into()),
             Err(_) => leaf(text.into()),
         },
+        Some(Kind::Number(..)) => match text.replace('_', "").parse::<f64>() {
+            Ok(number) => leaf(number.into()),
+            Err(_) => leaf(text.into()),
+        },
         Some(Kind::Texts(_)) if !is_toml('[') => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             let items = items.map(|item| node(Tree::Leaf(item.into())));
@@ -79,7 +84,9 @@ fn parse(text: &str, kind: Option<Kind>, origin: &Origin) -> Result<Node, String
         }
         Some(Kind::Texts(_)) => tree::read_value(text, origin),
         Some(Kind::Sections(_) | Kind::Tables) if is_toml('[') => tree::read_value(text, origin),
-        Some(Kind::Section(_) | Kind::Named(_)) if is_toml('{') => tree::read_value(text, origin),
+        Some(Kind::Section(_) | Kind::Named(_) | Kind::Keyed(_) | Kind::Map(_)) if is_toml('{') => {
+            tree::read_value(text, origin)
+        }
         _ => leaf(text.into()),
     }
 }

@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use fanfare_core::{CoreLimits, HistorySettings, SpaceSettings};
-use serde::Deserialize;
 
 use super::access::{Aws, Iot, MqttCertificate};
-use super::schema::Kind::{Count, Named, Section, Sections, Switch, Tables, Text, Texts};
+use super::apigateway::Apigateway;
+use super::runtime::{Function, Runtime};
+use super::schema::Kind::{Count, Map, Named, Section, Sections, Switch, Tables, Text, Texts};
 use super::schema::{Form, Shown, sections};
 use fanfare_identity::{ClaimRules, KeyAlgorithm, Secret};
 use fanfare_mqtt::MqttOptions;
@@ -43,9 +44,16 @@ sections! {
         in_memory: bool = false => Switch;
         /// Threads that own connections; 0 is one for each core. Default: 0.
         shards: usize = 0 => Count(0, 1_024);
-        /// File that describes the functions to run. Reserved: this version runs none and refuses
-        /// to start with it.
+        /// An application to serve: a serverless.yml, a template of SAM or CloudFormation, or a folder with one.
+        /// Its functions and WebSocket APIs come beside those of this file. Default: none.
         app: Option<PathBuf> = None => Text(Form::Path);
+        /// The stage of the application that is served. Default: the one that it names itself.
+        app_stage: Option<String> = None => Text(Form::Plain);
+        /// Parameters of the application, such as `{ domain = "ws.example" }`. Default: none.
+        app_params: BTreeMap<String, String> = BTreeMap::new() => Map(&Text(Form::Free));
+        /// Values that the application takes from elsewhere, under the names that `fanfare check --app` tells,
+        /// such as `{ "ssm:/chat/key" = "..." }`. Default: none.
+        app_values: BTreeMap<String, Secret> = BTreeMap::new() => Map(&Text(Form::Secret));
         /// TLS on all listeners, which speak plain text on the same ports. See docs/tls.md.
         tls: Tls = Tls::default() => Section(Tls::keys);
         /// Logging, to standard error.
@@ -66,7 +74,13 @@ sections! {
         iot: Iot = Iot::default() => Section(Iot::keys);
         /// Event buses for callers of EventBridge. See docs/events.md.
         events: Events = Events::default() => Section(Events::keys);
-        /// Functions by name, which rules and authorizers call: each has either `url` or `endpoint`.
+        /// WebSocket APIs in the style of Amazon API Gateway. The keys beside `apis` are the options of
+        /// all APIs; each API may have `options` of its own.
+        apigateway: Apigateway = Apigateway::default() => Section(Apigateway::keys);
+        /// What runs the functions that have a `handler`.
+        runtime: Runtime = Runtime::default() => Section(Runtime::keys);
+        /// Functions by name, which APIs, rules and authorizers call. With `handler` a function runs here,
+        /// with `url` it is a web server, with `endpoint` it runs behind the Invoke interface of Lambda.
         functions: BTreeMap<String, Function> = BTreeMap::new() => Named(Function::keys);
         /// Settings of single spaces, by name. What a space does not set comes from the built-in
         /// defaults below, not from the space named `default`, which is a space like any other.
@@ -275,29 +289,6 @@ sections! {
         timeout_ms: u64 = 5_000 => Count(1, HOUR_MS);
     }
 
-    /// One function. With `url` it is a web server that events are posted to; with `endpoint` it is
-    /// called through the Invoke interface of Lambda.
-    Function {
-        /// Where events are posted to.
-        url: Option<String> = None => Text(Form::Url);
-        /// Scheme, host and port of a server that speaks as Lambda does.
-        endpoint: Option<String> = None => Text(Form::Url);
-        /// The function's name behind `endpoint`. Default: the name it has here.
-        remote_name: Option<String> = None => Text(Form::Plain);
-        /// The region that calls are signed for. Default: `aws.region`.
-        region: Option<String> = None => Text(Form::Plain);
-        /// The access key that signs calls; goes with `secret_access_key`. Default: none, not signed.
-        access_key_id: Option<String> = None => Text(Form::Plain);
-        /// The secret of the access key.
-        secret_access_key: Option<Secret> = None => Text(Form::Secret);
-        /// PEM file of the only authorities that are trusted. Default: the public ones.
-        ca: Option<PathBuf> = None => Text(Form::File);
-        /// How long a call may take, in milliseconds. Default: 29,000.
-        timeout_ms: u64 = 29_000 => Count(1, HOUR_MS);
-        /// Calls at once. Default: 100.
-        concurrency: usize = 100 => Count(1, 100_000);
-    }
-
     /// Settings of one space.
     Space {
         /// What is kept.
@@ -329,11 +320,11 @@ sections! {
     }
 }
 
-/// A choice between words: the enum, its words as they are written, and its default's word.
+/// A choice between words: the enum, and its words as they are written.
 macro_rules! words {
     ($( $(#[doc = $about:literal])* $name:ident { $( $(#[doc = $doc:literal])* $variant:ident = $word:literal, )* } )*) => {$(
         $(#[doc = $about])*
-        #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, serde::Deserialize, PartialEq, Eq)]
         pub enum $name {
             $( $(#[doc = $doc])* #[serde(rename = $word)] $variant, )*
         }
@@ -348,13 +339,15 @@ macro_rules! words {
             }
         }
 
-        impl Shown for $name {
+        impl $crate::config::schema::Shown for $name {
             fn shown(&self) -> Option<toml::Value> {
                 Some(self.word().into())
             }
         }
     )*};
 }
+
+pub(super) use words;
 
 words! {
     /// How log lines look.

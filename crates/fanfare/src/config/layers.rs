@@ -9,7 +9,7 @@ use super::mistake::{ConfigError, Mistake, Origin, Problem};
 use super::rules::contradictions;
 use super::schema::Key;
 use super::tree::{self, Node};
-use super::{Flag, accept, environment};
+use super::{Flag, accept, apis, environment};
 
 /// The layers so far, and what is wrong with them.
 pub(super) struct Layers {
@@ -74,9 +74,12 @@ impl Layers {
 
     pub(super) fn finish(self) -> Result<Config, ConfigError> {
         let mut mistakes = self.mistakes;
-        match Config::deserialize(self.accepted.to_value()) {
-            Ok(config) => {
+        let mut value = self.accepted.to_value();
+        apis::inherit(&mut value);
+        match Config::deserialize(value) {
+            Ok(mut config) => {
                 let (written, accepted) = (self.written.origins(), self.accepted.origins());
+                config.apigateway.complete(&written);
                 mistakes.extend(contradictions(&config, &written, &accepted));
                 match mistakes.is_empty() {
                     true => Ok(config),

@@ -108,9 +108,6 @@ pub enum Problem {
     /// Keys that do not go together.
     #[error("{0}")]
     Conflict(String),
-    /// `app` is set, and this version runs no functions.
-    #[error("app_unsupported: this version of fanfare does not run functions yet; remove the key")]
-    AppUnsupported,
 }
 
 struct Hint<'a>(Option<&'a str>, &'a [&'static str]);

@@ -14,12 +14,13 @@ pub fn reference() -> String {
          # in capitals, with two underscores between levels; lists are written with commas:\n\
          # FANFARE_LISTEN=0.0.0.0:8080 FANFARE_LIMITS__SPACES=100 fanfare\n",
     );
-    section(&mut out, "", &Config::keys());
+    section(&mut out, "", &Config::keys(), false);
     out
 }
 
-fn section(out: &mut String, path: &str, keys: &[Key]) {
-    let is_section = |key: &&Key| matches!(key.kind, Kind::Section(_) | Kind::Sections(_) | Kind::Named(_));
+fn section(out: &mut String, path: &str, keys: &[Key], is_commented: bool) {
+    let is_section =
+        |key: &&Key| matches!(key.kind, Kind::Section(_) | Kind::Sections(_) | Kind::Named(_) | Kind::Keyed(_));
     for key in keys.iter().filter(|key| !is_section(key)) {
         out.push('\n');
         comment(out, key.doc);
@@ -37,15 +38,15 @@ fn section(out: &mut String, path: &str, keys: &[Key]) {
         let (header, keys) = match key.kind {
             Kind::Section(keys) => (format!("[{path}]"), keys),
             Kind::Sections(keys) => (format!("[[{path}]]"), keys),
-            Kind::Named(keys) => (format!("[{path}.default]"), keys),
+            Kind::Named(keys) | Kind::Keyed(keys) => (format!("[{path}.default]"), keys),
             _ => continue,
         };
-        // A header without keys below is no difference, except in a list.
-        let commented = matches!(key.kind, Kind::Section(_)) && !path.contains("default");
-        out.push_str(if commented { "" } else { "# " });
+        // A header without keys below is no difference, except in a list or under a name.
+        let is_commented = is_commented || !matches!(key.kind, Kind::Section(_));
+        out.push_str(if is_commented { "# " } else { "" });
         out.push_str(&header);
         out.push('\n');
-        section(out, header.trim_matches(['[', ']']), &keys());
+        section(out, header.trim_matches(['[', ']']), &keys(), is_commented);
     }
 }
 

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use fanfare_functions::Functions;
 use fanfare_identity::{AdminKeys, KeyAlgorithm, Keys, Passwords};
 
+use super::apis;
+use super::functions::KINDS;
 use super::keys::{ClientCertificates, Config, SigningKey};
 use super::mistake::{Mistake, Origin, Problem};
+use super::runtime::Function;
 use crate::trust::is_name;
 
 /// Every way in which the keys of `config` contradict one another.
@@ -29,9 +32,7 @@ pub(super) fn contradictions(
     repeated_ids(config, &mut findings);
     admin_keys(config, &mut findings);
     services(config, &mut findings);
-    if config.app.is_some() {
-        findings.push("app", Problem::AppUnsupported);
-    }
+    apigateway(config, &mut findings);
     findings.mistakes
 }
 
@@ -140,14 +141,43 @@ fn services(config: &Config, findings: &mut Findings<'_>) {
         findings.conflict(&key, problem);
     }
     for (name, function) in &config.functions {
-        let path = format!("functions.{name}");
-        let was_refused = ["url", "endpoint"].iter().any(|key| findings.was_refused(&format!("{path}.{key}")));
-        if let Some(problem) = function.mistake(name).filter(|_| !was_refused) {
-            findings.conflict(&path, problem);
-        }
+        functions(name, function, findings);
     }
     if config.aws.account.len() != 12 || !config.aws.account.bytes().all(|byte| byte.is_ascii_digit()) {
         findings.conflict("aws.account", "an account has twelve digits");
+    }
+}
+
+/// One function: what it is, and that its keys belong to that.
+fn functions(name: &str, function: &Function, findings: &mut Findings<'_>) {
+    let path = format!("functions.{name}");
+    let was_refused = KINDS.iter().any(|kind| findings.was_refused(&format!("{path}.{}", kind.key)));
+    if let Some(problem) = function.mistake(name).filter(|_| !was_refused) {
+        findings.conflict(&path, problem);
+        return;
+    }
+    for (key, problem) in function.mistakes_at() {
+        let key = format!("{path}.{key}");
+        let key = if findings.is_written(&key) { key } else { path.clone() };
+        findings.conflict(&key, problem);
+    }
+    for (key, kinds) in function.strangers() {
+        let key = format!("{path}.{key}");
+        if findings.is_written(&key) {
+            findings.conflict(&key, format!("it is for functions with {kinds}"));
+        }
+    }
+}
+
+fn apigateway(config: &Config, findings: &mut Findings<'_>) {
+    // What was refused is not there, and others may follow from that.
+    let is_api = |key: &&String| key.starts_with("apigateway");
+    let count = |origins: &BTreeMap<String, Origin>| origins.keys().filter(is_api).count();
+    if count(findings.accepted) < count(findings.written) {
+        return;
+    }
+    for (key, problem) in apis::mistakes(config) {
+        findings.conflict(&key, problem);
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Key {
     pub doc: &'static str,
     /// What counts when it is absent; `None` where that is nothing at all.
     pub default: Option<toml::Value>,
+    /// Its section cannot be without it.
+    pub is_required: bool,
     /// What may stand there.
     pub kind: Kind,
 }
@@ -32,6 +34,8 @@ pub(super) enum Kind {
     Switch,
     /// A whole number within bounds, both included.
     Count(u64, u64),
+    /// A number within bounds, both included.
+    Number(f64, f64),
     /// A text.
     Text(Form),
     /// A list of texts.
@@ -42,8 +46,14 @@ pub(super) enum Kind {
     Sections(Keys),
     /// Such tables under names that the user chooses.
     Named(Keys),
+    /// The same, where a name may hold any characters.
+    Keyed(Keys),
+    /// Values under names that the user chooses.
+    Map(&'static Kind),
     /// A list of tables that another room knows how to read.
     Tables,
+    /// Whatever another room knows how to read.
+    Any,
 }
 
 /// What a text says.
@@ -51,6 +61,8 @@ pub(super) enum Kind {
 pub(super) enum Form {
     /// Anything but nothing.
     Plain,
+    /// Anything.
+    Free,
     /// Something that must not be shown.
     Secret,
     /// A path; nothing needs to be there yet.
@@ -73,6 +85,7 @@ impl Form {
     /// Whether `text` has this form. Files are looked at elsewhere.
     pub(super) fn accepts(self, text: &str) -> bool {
         match self {
+            Self::Free => true,
             Self::Plain | Self::Secret | Self::Path | Self::File => !text.is_empty(),
             Self::OneOf(words) => words.contains(&text),
             Self::Address => text.parse::<SocketAddr>().is_ok(),
@@ -86,6 +99,7 @@ impl Form {
     pub(super) fn allowed(self) -> String {
         match self {
             Self::Plain => "a text that is not empty".to_owned(),
+            Self::Free => "a text".to_owned(),
             Self::Secret => "a secret text that is not empty".to_owned(),
             Self::Path => "a path".to_owned(),
             Self::File => "the path of a file".to_owned(),
@@ -104,11 +118,14 @@ impl Kind {
         match self {
             Self::Switch => "true or false".to_owned(),
             Self::Count(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Number(min, max) => format!("a number from {min} to {max}"),
             Self::Text(form) => form.allowed(),
             Self::Texts(form) => format!("a list, each entry {}", form.allowed()),
             Self::Section(_) => "a table".to_owned(),
             Self::Sections(_) | Self::Tables => "a list of tables".to_owned(),
-            Self::Named(_) => "a table of tables".to_owned(),
+            Self::Named(_) | Self::Keyed(_) => "a table of tables".to_owned(),
+            Self::Map(of) => format!("a table, each value {}", of.allowed()),
+            Self::Any => "any value".to_owned(),
         }
     }
 
@@ -235,11 +252,16 @@ macro_rules! sections {
         impl $section {
             /// Its keys, in the order of the printed reference.
             pub(super) fn keys() -> Vec<$crate::config::schema::Key> {
-                let defaults = Self::default();
+                Self::default().keys_of()
+            }
+
+            /// Its keys, where what is set counts as the default.
+            pub(super) fn keys_of(&self) -> Vec<$crate::config::schema::Key> {
                 vec![$( $crate::config::schema::Key {
                     name: stringify!($key),
                     doc: concat!($($doc, "\n"),*),
-                    default: $crate::config::schema::Shown::shown(&defaults.$key),
+                    default: $crate::config::schema::Shown::shown(&self.$key),
+                    is_required: false,
                     kind: $kind,
                 } ),*]
             }
@@ -247,4 +269,30 @@ macro_rules! sections {
     )*};
 }
 
-pub(super) use sections;
+/// States the keys of structs that live in another room: for each a function that lists them. A key
+/// without a default is required.
+macro_rules! described {
+    (@default) => { None };
+    (@default $default:expr) => { $crate::config::schema::Shown::shown(&$default) };
+    (@is_required) => { true };
+    (@is_required $default:expr) => { false };
+    ($(
+        $(#[doc = $about:literal])*
+        $keys:ident {
+            $( $(#[doc = $doc:literal])* $key:ident $(= $default:expr)? => $kind:expr; )*
+        }
+    )*) => {$(
+        $(#[doc = $about])*
+        pub(super) fn $keys() -> Vec<$crate::config::schema::Key> {
+            vec![$( $crate::config::schema::Key {
+                name: stringify!($key),
+                doc: concat!($($doc, "\n"),*),
+                default: $crate::config::schema::described!(@default $($default)?),
+                is_required: $crate::config::schema::described!(@is_required $($default)?),
+                kind: $kind,
+            } ),*]
+        }
+    )*};
+}
+
+pub(super) use {described, sections};

@@ -1,5 +1,7 @@
 //! Layers, mistakes and the agreement of table and structs.
 
+mod hosting;
+
 use std::collections::BTreeSet;
 
 use super::layers::Layers;
@@ -133,7 +135,7 @@ fn broken_toml_is_told_beside_the_rest() {
 
 #[test]
 fn keys_that_contradict_one_another_are_told() {
-    let text = "app = 'app.yaml'\n\
+    let text = "tls.cert = '/nowhere/cert.pem'\n\
                 [limits]\n\
                 frame_bytes = 2048\n\
                 [[auth.keys]]\n\
@@ -148,6 +150,7 @@ fn keys_that_contradict_one_another_are_told() {
     assert_eq!(
         mistakes(text),
         [
+            "fanfare.toml:1:12: tls.cert: cannot read /nowhere/cert.pem: No such file or directory (os error 2)",
             "fanfare.toml:3:15: limits.frame_bytes: a frame must hold a message: `frame_bytes` \
              is below `message_bytes`",
             "fanfare.toml:7:10: auth.keys[0].secret: EdDSA takes `public_key` or `public_key_file`",
@@ -157,8 +160,6 @@ fn keys_that_contradict_one_another_are_told() {
             "fanfare.toml:11:1: auth.keys[2]: RS256 takes `public_key` or `public_key_file`; \
              neither is set",
             "fanfare.toml:9:6: auth.keys[1].id: \"a\" names another key already",
-            "fanfare.toml:1:7: app: app_unsupported: this version of fanfare does not run \
-             functions yet; remove the key",
         ]
     );
 }
@@ -203,11 +204,11 @@ fn assert_agreement(path: &[&str], keys: &[Key]) {
         assert!(!key.doc.trim().is_empty(), "{path:?} {}", key.name);
         let below: Vec<&str> = match key.kind {
             Kind::Sections(_) => path.iter().copied().chain([key.name, "[]"]).collect(),
-            Kind::Named(_) => path.iter().copied().chain([key.name, "any"]).collect(),
+            Kind::Named(_) | Kind::Keyed(_) => path.iter().copied().chain([key.name, "any"]).collect(),
             _ => path.iter().copied().chain([key.name]).collect(),
         };
         match key.kind {
-            Kind::Section(keys) | Kind::Sections(keys) | Kind::Named(keys) => {
+            Kind::Section(keys) | Kind::Sections(keys) | Kind::Named(keys) | Kind::Keyed(keys) => {
                 assert_agreement(&below, &keys());
             }
             // Units are said where the name says them.
@@ -239,7 +240,7 @@ fn rules_functions_and_buses_are_read_before_the_server_starts() {
         "fanfare.toml:8:1: iot.rules[2]: unknown variant `nothing`",
         "fanfare.toml:12:1: events.rules[0]: pattern: ",
         "fanfare.toml:16:1: events.destinations.e: a header is written",
-        "fanfare.toml:19:1: functions.f: `url` or `endpoint` is missing",
+        "fanfare.toml:19:1: functions.f: `handler`, `url` or `endpoint` is missing",
         "fanfare.toml:21:1: functions.g: `access_key_id` and `secret_access_key` go together",
         "fanfare.toml:25:11: aws.account: an account has twelve digits",
     ];
@@ -266,7 +267,7 @@ fn the_printed_reference_is_a_configuration_with_the_defaults() {
             let bare = line.strip_prefix("# ").unwrap_or(line);
             if bare.starts_with('[') {
                 // What has to have an address is not there without one.
-                let needs_more = ["[[", "[functions.", "[events.destinations."];
+                let needs_more = ["[[", "[functions.", "[events.destinations.", "[apigateway.apis."];
                 is_in_list = needs_more.iter().any(|start| bare.starts_with(start));
             }
             let name = bare.split(" = ").next().unwrap_or_default();
@@ -291,20 +292,21 @@ fn every_single_value_can_be_set_by_its_variable() {
         let text = match kind {
             Kind::Switch => "true".to_owned(),
             Kind::Count(min, _) => min.to_string(),
+            Kind::Number(min, _) => min.to_string(),
             Kind::Text(form) | Kind::Texts(form) => match form {
                 Form::OneOf(words) => words[0].to_owned(),
                 Form::Address => "127.0.0.1:9".to_owned(),
                 Form::Url | Form::WebOrigin => "http://a.example".to_owned(),
                 Form::Rule => "publish:default/a".to_owned(),
                 Form::File => "Cargo.toml".to_owned(),
-                Form::Plain | Form::Secret | Form::Path => "text".to_owned(),
+                Form::Plain | Form::Free | Form::Secret | Form::Path => "text".to_owned(),
             },
             _ => continue,
         };
         let name = environment::variable(&path);
         // Contradictions with other keys do not matter here, mistakes in this one do.
         if let Err(error) = layered("", &[(&name, &text)], Vec::new()) {
-            let is_other = |m: &Mistake| matches!(m.problem, Problem::Conflict(_) | Problem::AppUnsupported);
+            let is_other = |m: &Mistake| matches!(m.problem, Problem::Conflict(_));
             assert!(error.mistakes.iter().all(is_other), "{name}={text}: {error}");
         }
     }
@@ -315,7 +317,8 @@ fn leaves(path: &str, keys: &[Key]) -> Vec<(String, Kind)> {
         let path = tree::join(path, key.name);
         match key.kind {
             Kind::Section(keys) => leaves(&path, &keys()),
-            Kind::Named(keys) => leaves(&tree::join(&path, "any"), &keys()),
+            Kind::Named(keys) | Kind::Keyed(keys) => leaves(&tree::join(&path, "any"), &keys()),
+            Kind::Map(of) => vec![(tree::join(&path, "any"), *of)],
             kind => vec![(path, kind)],
         }
     };

@@ -222,6 +222,10 @@ fn convert(value: DeValue<'_>, locate: Locate<'_>) -> Tree {
 pub(super) fn plain(value: toml::Value, origin: &Origin) -> Node {
     let value = match value {
         toml::Value::Array(items) => Tree::List(items.into_iter().map(|item| plain(item, origin)).collect()),
+        toml::Value::Table(pairs) => {
+            let entry = |(name, value)| Entry { name, origin: origin.clone(), node: plain(value, origin) };
+            Tree::Table(pairs.into_iter().map(entry).collect())
+        }
         value => Tree::Leaf(value),
     };
     Node { origin: origin.clone(), value }
