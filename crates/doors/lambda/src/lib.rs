@@ -1,0 +1,1 @@
+//! The Lambda door: calls of functions by AWS SDKs.
