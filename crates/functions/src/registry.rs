@@ -139,7 +139,7 @@ impl Functions {
 /// also in its shorter form `ACCOUNT:function:NAME`.
 #[must_use]
 pub fn function_name(name_or_arn: &str) -> &str {
-    let name = name_or_arn.split_once("function:").map_or(name_or_arn, |(_, name)| name);
+    let name = name_or_arn.split_once(":function:").map_or(name_or_arn, |(_, name)| name);
     name.split(':').next().unwrap_or(name)
 }
 
@@ -158,5 +158,6 @@ mod tests {
         ] {
             assert_eq!(function_name(text), "notify", "{text}");
         }
+        assert_eq!(function_name("myfunction:live"), "myfunction");
     }
 }
