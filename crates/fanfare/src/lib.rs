@@ -12,6 +12,7 @@ pub mod development_key;
 pub mod doors;
 pub mod exit;
 mod files;
+mod letters;
 mod local_ca;
 pub mod output;
 pub mod serve;

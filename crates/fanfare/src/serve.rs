@@ -21,6 +21,7 @@ use crate::access::{ChildCredentials, SharedAccess};
 use crate::cli::ServeArgs;
 use crate::config::{self, Config};
 use crate::exit::Misuse;
+use crate::letters::Letters;
 use crate::trust::Trust;
 use crate::{development_key, doors, output, start_page};
 
@@ -44,8 +45,11 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let trust = Trust::open(&config, &[])?;
     let (server, access) = {
         let _inside = runtime.enter();
-        let access = Arc::new(SharedAccess::new(&config, config.functions()?, ChildCredentials::default())?);
+        let functions = config.functions(log.clone())?;
+        let access = Arc::new(SharedAccess::new(&config, functions, ChildCredentials::default())?);
         let server = start(&config, log.clone(), usage.clone(), files_max, &access, &trust, runtime.handle())?;
+        let letters = Letters::new(server.gateway.clone(), &config.aws);
+        access.functions.start(runtime.handle(), Some(Arc::new(letters)));
         (server, access)
     };
     let limits = server.gateway.limits();

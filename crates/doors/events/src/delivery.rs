@@ -119,7 +119,8 @@ async fn attempt_once(board: &Board, delivery: &Delivery) -> Result<(), Failed> 
             board.gateway().send_to_subject(&user.as_str().into(), publication).await;
             Ok(())
         }
-        Address::Function(name) => Ok(board.functions.call(name, input, None).await.map(drop)?),
+        // As with EventBridge, what the handler makes of it is between the function and its queue.
+        Address::Function(name) => Ok(board.functions.send(name, input).await?),
         Address::ApiDestination(name) => post(board, name, input, delivery).await,
         Address::EventBus(name) => Err(Failed::for_good("NO_RESOURCE", format!("there is no event bus {name}"))),
         Address::Other(arn) => Err(Failed::for_good("NO_RESOURCE", format!("nothing is known by the name {arn}"))),

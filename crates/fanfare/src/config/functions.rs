@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fanfare_aws::credentials::Credential;
+use fanfare_core::{Log, TopicName};
 use fanfare_functions::{
-    Function as Callable, Functions, HttpCaller, Reach, RemoteLambda, RemoteLambdaOptions, Webhook, WebhookOptions,
+    Function as Callable, Functions, HttpCaller, LaterOptions, Pauses, Reach, RemoteLambda, RemoteLambdaOptions,
+    Webhook, WebhookOptions,
 };
 
 use fanfare_runtime::{HandlerConfig, RuntimeKind};
@@ -22,8 +24,6 @@ const REMOTE_TIMEOUT_MS: u64 = 29_000;
 /// What a function that runs here may be given, in milliseconds.
 const HANDLER_TIMEOUTS_MS: std::ops::RangeInclusive<u64> = 1_000..=900_000;
 const MEMORY_MB: u32 = 1_024;
-const RETRIES: u32 = 2;
-const EVENT_AGE_MAX_S: u64 = 6 * 3_600;
 
 /// What a function can be: the key that says so, and those that go with it alone.
 pub(super) struct FunctionKind {
@@ -42,9 +42,6 @@ pub(super) const KINDS: [FunctionKind; 3] = [
             "reserved_concurrency",
             "provisioned_concurrency",
             "idle_timeout_s",
-            "retries",
-            "event_age_max_s",
-            "dead_letter_topic",
         ],
     },
     FunctionKind { key: "url", keys: &["ca", "concurrency"] },
@@ -55,12 +52,12 @@ pub(super) const KINDS: [FunctionKind; 3] = [
 ];
 
 impl Config {
-    /// All functions that run elsewhere, ready to be called.
+    /// All functions that run elsewhere, ready to be called, and the calls that wait in `log`.
     ///
     /// # Errors
-    /// A file cannot be read, or an address or certificate cannot be used.
-    pub fn functions(&self) -> anyhow::Result<Functions> {
-        let functions = Functions::new();
+    /// A file or the log cannot be read, or an address or certificate cannot be used.
+    pub fn functions(&self, log: Arc<dyn Log>) -> anyhow::Result<Functions> {
+        let functions = Functions::durable(log, Pauses::default()).context("the calls that wait")?;
         for (name, function) in self.functions.iter().filter(|(_, function)| function.handler.is_none()) {
             let callable = function.callable(name, &self.aws.region);
             functions.insert(name, callable.with_context(|| format!("functions.{name}"))?);
@@ -102,8 +99,8 @@ impl Function {
             provisioned_concurrency: self.provisioned_concurrency.unwrap_or(0),
             idle_timeout: self.idle_timeout_s.map_or(runtime.idle_timeout(), Duration::from_secs),
             freeze_after: runtime.freeze_after(),
-            retries: self.retries.unwrap_or(RETRIES),
-            event_age_max: Duration::from_secs(self.event_age_max_s.unwrap_or(EVENT_AGE_MAX_S)),
+            retries: self.retries,
+            event_age_max: Duration::from_millis(self.event_age_ms),
             dead_letter_topic: self.dead_letter_topic.clone(),
             origin: format!("functions.{name}"),
         })
@@ -124,24 +121,31 @@ impl Function {
             (Duration::from_millis(self.timeout_ms.unwrap_or(REMOTE_TIMEOUT_MS)), self.concurrency);
         if let Some(url) = &self.url {
             let url = url.parse().context("url")?;
-            return Ok(Arc::new(Webhook::new(caller, WebhookOptions { url, timeout, concurrency })));
+            let webhook = Webhook::new(caller, WebhookOptions { url, timeout, concurrency });
+            return Ok(Arc::new(webhook.with_later(self.later())));
         }
         let endpoint = self.endpoint.as_deref().context("neither url nor endpoint is set")?;
         let credential = match (&self.access_key_id, &self.secret_access_key) {
             (Some(id), Some(secret)) => Some(Credential::new(id, secret.expose(), name)),
             _ => None,
         };
-        Ok(Arc::new(RemoteLambda::new(
-            caller,
-            RemoteLambdaOptions {
-                endpoint: endpoint.parse().context("endpoint")?,
-                name: self.remote_name.clone().unwrap_or_else(|| name.to_owned()),
-                region: self.region.clone().unwrap_or_else(|| region.to_owned()),
-                credential,
-                timeout,
-                concurrency,
-            },
-        )))
+        let options = RemoteLambdaOptions {
+            endpoint: endpoint.parse().context("endpoint")?,
+            name: self.remote_name.clone().unwrap_or_else(|| name.to_owned()),
+            region: self.region.clone().unwrap_or_else(|| region.to_owned()),
+            credential,
+            timeout,
+            concurrency,
+        };
+        Ok(Arc::new(RemoteLambda::new(caller, options).with_later(self.later())))
+    }
+
+    fn later(&self) -> LaterOptions {
+        LaterOptions {
+            retries: self.retries,
+            age_max: Duration::from_millis(self.event_age_ms),
+            dead_letter_topic: self.dead_letter_topic.as_deref().map(Arc::from),
+        }
     }
 
     /// Keys that contradict one another.
@@ -155,6 +159,10 @@ impl Function {
             1 => {}
             0 => return Some("`handler`, `url` or `endpoint` is missing".to_owned()),
             _ => return Some("give only one of `handler`, `url` and `endpoint`".to_owned()),
+        }
+        let is_topic = |topic: &String| !topic.starts_with('$') && TopicName::new(topic).is_ok();
+        if self.dead_letter_topic.as_ref().is_some_and(|topic| !is_topic(topic)) {
+            return Some("`dead_letter_topic` is no topic that can be published to".to_owned());
         }
         let is_half = self.access_key_id.is_some() != self.secret_access_key.is_some();
         is_half.then(|| "`access_key_id` and `secret_access_key` go together".to_owned())

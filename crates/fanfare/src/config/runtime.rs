@@ -62,12 +62,6 @@ sections! {
         provisioned_concurrency: Option<u32> = None => Count(0, 10_000);
         /// As `runtime.idle_timeout_s`, for this function.
         idle_timeout_s: Option<u64> = None => Count(1, 86_400);
-        /// Further tries of a call of `handler` that nobody waits for. Default: 2.
-        retries: Option<u32> = None => Count(0, 2);
-        /// Such a call is given up when it is as old as this, in seconds. Default: 21,600, six hours.
-        event_age_max_s: Option<u64> = None => Count(60, 21_600);
-        /// Topic of the space `default` for such calls that were given up. Default: none, they are logged.
-        dead_letter_topic: Option<String> = None => Text(Form::Plain);
         /// Where events are posted to.
         url: Option<String> = None => Text(Form::Url);
         /// Scheme, host and port of a server that speaks as Lambda does.
@@ -89,5 +83,11 @@ sections! {
         timeout_ms: Option<u64> = None => Count(1, HOUR_MS);
         /// Calls of `url` or `endpoint` at once. Default: 100.
         concurrency: usize = 100 => Count(1, 100_000);
+        /// Further tries of calls that nobody waits for, when the function failed. Default: 2.
+        retries: u32 = 2 => Count(0, 2);
+        /// Such a call is given up when it is older than this, in milliseconds. Default: 21,600,000, six hours.
+        event_age_ms: u64 = 6 * HOUR_MS => Count(60_000, 6 * HOUR_MS);
+        /// Topic of the default space that is told of such calls that were given up. Default: none.
+        dead_letter_topic: Option<String> = None => Text(Form::Plain);
     }
 }

@@ -62,7 +62,7 @@ fn functions_that_run_here_are_read() {
     assert_eq!((chat.timeout, chat.idle_timeout), (Duration::from_secs(6), Duration::from_secs(20)));
     assert_eq!((chat.freeze_after, chat.retries, chat.memory_mb), (None, 2, 1_024));
     assert_eq!(chat.dead_letter_topic.as_deref(), Some("dead/chat"));
-    let elsewhere = config.functions().unwrap();
+    let elsewhere = config.functions(std::sync::Arc::new(fanfare_core::MemoryLog::new(1))).unwrap();
     assert!(elsewhere.get("door").is_some() && elsewhere.get("chat").is_none());
 }
 
