@@ -4,6 +4,7 @@
 //! then. [`Metrics`] shows the book and its own histograms to Prometheus; [`UsageBook`] keeps the
 //! book's totals by day. [`init`] sets up logs and, where asked for, spans.
 
+mod functions;
 mod histogram;
 mod logging;
 mod meter;
@@ -16,6 +17,7 @@ mod spans;
 mod tally;
 mod usage;
 
+pub use functions::FunctionFigures;
 pub use logging::{LogFormat, LogGuard, LogOptions, init};
 pub use meter::{METER_ROWS_MAX, Meter, MeterBook, MeterDesk, OTHER_SPACE, SharedMeter, Totals};
 pub use metrics::{Gauges, Metrics, SPACES_SHOWN_MAX};

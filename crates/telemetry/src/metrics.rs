@@ -11,6 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use crate::functions::{self, CallTimes, FunctionFigures};
 use crate::histogram::Durations;
 use crate::meter::{MeterBook, OTHER_SPACE};
 use crate::tally::Tally;
@@ -35,6 +36,8 @@ pub struct Gauges {
     pub connections_open: u64,
     /// Bytes that the log takes on disk.
     pub log_disk_bytes: u64,
+    /// Functions that run as processes of the server, each once.
+    pub functions: Vec<FunctionFigures>,
     history: BTreeMap<Arc<str>, (u64, u64)>,
 }
 
@@ -89,6 +92,11 @@ impl Metrics {
         self.figures.observe(&self.figures.deliveries, space, door, seconds);
     }
 
+    /// From a call of a function that runs here to its answer.
+    pub fn observe_call(&self, function: &Arc<str>, seconds: f64) {
+        self.figures.calls.observe(function, seconds);
+    }
+
     /// A limit was reached, by its name in the configuration.
     pub fn limit(&self, name: &'static str) {
         self.figures.limits.with([name], |count| count.fetch_add(1, Relaxed));
@@ -115,6 +123,7 @@ struct Figures {
     turns: Durations,
     handshakes: Labelled<1, Durations>,
     deliveries: BySpace,
+    calls: CallTimes,
     limits: Labelled<1, AtomicU64>,
     refusals: Labelled<2, AtomicU64>,
 }
@@ -176,6 +185,7 @@ impl Collector for Figures {
         encode_durations_by_door(&mut encoder, "handshake_seconds", help, &self.handshakes)?;
         let help = "From a publish to the write towards a receiver, sampled";
         encode_durations_by_space(&mut encoder, "delivery_seconds", help, &self.deliveries)?;
+        self.calls.encode(&mut encoder)?;
         encode_counters(&mut encoder, "limit_reached", "Limits that were reached", ["limit"], &self.limits)?;
         encode_counters(&mut encoder, "refusals", "Refusals by code", ["door", "code"], &self.refusals)
     }
@@ -207,6 +217,7 @@ impl Figures {
         self.observers.read().iter().for_each(|observer| observer(&mut gauges));
         encode_gauge(encoder, "connections_open", "Connections that are up", gauges.connections_open)?;
         encode_gauge(encoder, "log_disk_bytes", "Bytes that the log takes on disk", gauges.log_disk_bytes)?;
+        functions::encode(encoder, &gauges.functions)?;
         let mut kept: BTreeMap<Arc<str>, (u64, u64)> = BTreeMap::new();
         for (space, (messages, bytes)) in gauges.history {
             let sum = kept.entry(self.shown(&space)).or_default();
@@ -249,7 +260,7 @@ impl Figures {
     }
 }
 
-fn gauge(value: u64) -> i64 {
+pub(crate) fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
@@ -257,7 +268,7 @@ fn encode_gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, val
     encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&gauge(value))
 }
 
-fn encode_counter(family: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fmt::Result {
+pub(crate) fn encode_counter(family: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fmt::Result {
     family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
 }
 
@@ -308,7 +319,7 @@ fn encode_durations_by_space(
     Ok(())
 }
 
-fn write_durations(encoder: &mut MetricEncoder<'_>, durations: &Durations) -> fmt::Result {
+pub(crate) fn write_durations(encoder: &mut MetricEncoder<'_>, durations: &Durations) -> fmt::Result {
     let read = durations.read();
     encoder.encode_histogram::<NoLabelSet>(read.sum, read.count, &read.buckets, None)
 }
