@@ -43,7 +43,7 @@ pub enum Command {
     Passwd(PasswdArgs),
     /// Drive load at a Fanfare and measure
     Bench(fanfare_load::BenchArgs),
-    /// Tell all mistakes in a configuration file
+    /// Tell all mistakes in a configuration file or an application
     Check(CheckArgs),
     /// Print a commented fanfare.toml with every key and its default
     Config,
@@ -80,9 +80,9 @@ pub struct ServeArgs {
     /// Private key of the certificate, PEM
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<String>,
-    /// File that describes the functions to run (reserved)
-    #[arg(long, value_name = "FILE")]
-    pub app: Option<String>,
+    /// The application.
+    #[command(flatten)]
+    pub app: AppArgs,
     /// How log lines look [default: text]
     #[arg(long, value_name = "FORMAT", value_parser = clap::builder::PossibleValuesParser::new(LogFormat::WORDS))]
     pub log_format: Option<String>,
@@ -101,7 +101,7 @@ impl ServeArgs {
     fn flags(&self) -> Vec<Flag> {
         let list = |items: &[String]| (!items.is_empty()).then(|| items.to_vec().into());
         let text = |text: &Option<String>| text.clone().map(toml::Value::String);
-        let given: [(&'static str, &'static str, Option<toml::Value>); 9] = [
+        let given: [(&'static str, &'static str, Option<toml::Value>); 8] = [
             ("--listen", "listen", list(&self.listen)),
             ("--mqtt-listen", "mqtt_listen", list(&self.mqtt_listen)),
             ("--data", "data", text(&self.data)),
@@ -109,11 +109,53 @@ impl ServeArgs {
             ("--shards", "shards", self.shards.map(Into::into)),
             ("--tls-cert", "tls.cert", text(&self.tls_cert)),
             ("--tls-key", "tls.key", text(&self.tls_key)),
-            ("--app", "app", text(&self.app)),
             ("--log-format", "log.format", text(&self.log_format)),
         ];
         let flags = given.into_iter().filter_map(|(name, key, value)| value.map(|value| Flag { name, key, value }));
+        flags.chain(self.app.flags()).collect()
+    }
+}
+
+/// Which application, and what its deployment would be told.
+#[derive(Args, Clone, Debug, Default)]
+pub struct AppArgs {
+    /// Application to serve: a serverless.yml, a template of SAM or CloudFormation, or a folder with one
+    #[arg(long, value_name = "FILE")]
+    pub app: Option<String>,
+    /// Stage of the application [default: the one that it names]
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
+    /// Parameter of the application; may repeat
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub param: Vec<(String, String)>,
+    /// Value that the application takes from elsewhere, such as 'ssm:/chat/key=...'; may repeat
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub value: Vec<(String, String)>,
+}
+
+impl AppArgs {
+    /// As flags of the configuration.
+    pub fn flags(&self) -> Vec<Flag> {
+        let text = |text: &Option<String>| text.clone().map(toml::Value::String);
+        let table = |pairs: &[(String, String)]| {
+            let pairs: toml::Table = pairs.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+            (!pairs.is_empty()).then(|| pairs.into())
+        };
+        let given: [(&'static str, &'static str, Option<toml::Value>); 4] = [
+            ("--app", "app", text(&self.app)),
+            ("--stage", "app_stage", text(&self.stage)),
+            ("--param", "app_params", table(&self.param)),
+            ("--value", "app_values", table(&self.value)),
+        ];
+        let flags = given.into_iter().filter_map(|(name, key, value)| value.map(|value| Flag { name, key, value }));
         flags.collect()
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
     }
 }
 
@@ -282,9 +324,11 @@ pub struct PasswdArgs {
 /// Flags of `check`.
 #[derive(Args, Debug)]
 pub struct CheckArgs {
-    /// The file
-    #[arg(default_value = crate::config::DEFAULT_FILE)]
-    pub file: PathBuf,
+    /// Configuration file [default: ./fanfare.toml; with --app only if it is there]
+    pub file: Option<PathBuf>,
+    /// The application.
+    #[command(flatten)]
+    pub app: AppArgs,
 }
 
 /// Flags of `completions`.

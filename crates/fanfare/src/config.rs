@@ -100,13 +100,16 @@ impl Config {
         layers.finish()
     }
 
-    /// One file alone, as `fanfare check` sees it.
+    /// One file alone, or none, and flags, as `fanfare check` sees them.
     ///
     /// # Errors
-    /// All its mistakes.
-    pub fn check_file(file: &Path) -> Result<Self, ConfigError> {
+    /// All their mistakes.
+    pub fn check(file: Option<&Path>, flags: Vec<Flag>) -> Result<Self, ConfigError> {
         let mut layers = Layers::default();
-        layers.add_file(file);
+        if let Some(file) = file {
+            layers.add_file(file);
+        }
+        layers.add_flags(flags);
         layers.finish()
     }
 

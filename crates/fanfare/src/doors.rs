@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use fanfare_admin::{Operations, OperationsDoor};
+use fanfare_apigateway::Api;
 use fanfare_door::Door;
 use fanfare_events_door::{EventsDoor, EventsOptions};
 use fanfare_lambda_door::{LambdaDoor, LambdaOptions};
@@ -11,6 +12,7 @@ use fanfare_mqtt::{MqttDoor, RuleOptions};
 
 use crate::access::SharedAccess;
 use crate::config::Config;
+use crate::hosting::Hosted;
 
 /// Every door, in the order of their numbers. The start page is the last to be asked whether a path is its own.
 ///
@@ -20,6 +22,7 @@ pub(crate) fn all(
     config: &Config,
     operations: Operations,
     shared: &SharedAccess,
+    hosted: &Hosted,
 ) -> anyhow::Result<Vec<Arc<dyn Door>>> {
     let events = EventsDoor::new(EventsOptions {
         account: config.aws.account.clone(),
@@ -36,6 +39,9 @@ pub(crate) fn all(
         http_allow: config.iot.http_allow.clone(),
         account: config.aws.account.clone(),
     };
+    // For the door of API Gateway: the APIs of the configuration and of the application.
+    let apis: Vec<Api> = hosted.apis.clone();
+    tracing::debug!(apis = apis.len(), "WebSocket APIs");
     Ok(vec![
         Arc::new(fanfare_native::NativeDoor), //
         Arc::new(

@@ -4,14 +4,17 @@
 //! `fanfare` binary is [`run`] and nothing else.
 
 mod access;
+mod app;
 pub mod cli;
 mod commands;
 pub mod config;
 mod credentials;
 pub mod development_key;
 pub mod doors;
+mod endpoints;
 pub mod exit;
 mod files;
+mod hosting;
 mod letters;
 mod local_ca;
 pub mod output;

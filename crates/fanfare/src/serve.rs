@@ -11,6 +11,7 @@ use fanfare_admin::{Operations, StartPage};
 use fanfare_core::{Log, MemoryLog, SpaceSettings};
 use fanfare_door::{DriverLimits, Gateway, GatewayParts, ListenError, Policy, Server, ServerOptions};
 use fanfare_identity::{AdminKeys, Gate, GateConfig, KeyAlgorithm, KeyConfig, KeyMaterial, Revocations};
+use fanfare_runtime::Host;
 use fanfare_store::{EmbeddedLog, StoreOptions};
 use fanfare_telemetry::{LogFormat, LogGuard, LogOptions, MeterBook, Metrics, UsageBook};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -20,7 +21,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::access::{ChildCredentials, SharedAccess};
 use crate::cli::ServeArgs;
 use crate::config::{self, Config};
+use crate::endpoints::{self, Endpoints};
 use crate::exit::Misuse;
+use crate::hosting::Hosted;
 use crate::letters::Letters;
 use crate::trust::Trust;
 use crate::{development_key, doors, output, start_page};
@@ -33,27 +36,38 @@ const FILES_RESERVED: u64 = 256;
 /// # Errors
 /// It could not start, or it failed.
 pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    let config = args.clone().load()?;
+    let mut config = args.clone().load()?;
     refuse_what_cannot_be(&config)?;
     let _logging = start_logging(&config)?;
     // Nothing else may choose another provider first: one for TLS, tokens and key sets.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let files_max = raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("task").build()?;
+    let hosted = gather(&mut config)?;
     let log = open_log(&config)?;
     let usage = Arc::new(Mutex::new(UsageBook::restore(&*log)?));
-    let trust = Trust::open(&config, &[])?;
-    let (server, access) = {
+    let trust = Trust::open(&config, &hosted.domains())?;
+    let (server, access, host) = {
         let _inside = runtime.enter();
+        let children = ChildCredentials::issue(hosted.names())?;
         let functions = config.functions(log.clone())?;
-        let access = Arc::new(SharedAccess::new(&config, functions, ChildCredentials::default())?);
-        let server = start(&config, log.clone(), usage.clone(), files_max, &access, &trust, runtime.handle())?;
+        let book = MeterBook::new();
+        let metrics = Metrics::new(book.clone());
+        let host = hosted.host(&config, &children, trust.bundle.as_deref(), &functions, &metrics)?;
+        let access = Arc::new(SharedAccess::new(&config, functions, children)?);
+        let parts = Parts { hosted: &hosted, shared: &access, trust: &trust, metrics, book };
+        let server = start(&config, log.clone(), usage.clone(), files_max, parts, runtime.handle())?;
         let letters = Letters::new(server.gateway.clone(), &config.aws);
         access.functions.start(runtime.handle(), Some(Arc::new(letters)));
-        (server, access)
+        if let Some(host) = &host {
+            host.start();
+        }
+        (server, access, host)
     };
     let limits = server.gateway.limits();
-    let page = start_page::render(&config, &server.addresses, limits.connections, files_max, trust.ca.as_deref());
+    let places = endpoints::places(&hosted.apis, &Endpoints::of(&config));
+    let page =
+        start_page::render(&config, &server.addresses, limits.connections, files_max, trust.ca.as_deref(), &places);
     output::write_to_reader(page.as_bytes())?;
     runtime.spawn(access.clone().keep_fresh());
     runtime.spawn(server.gateway.gate.keep_keys_fresh());
@@ -66,6 +80,7 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     gateway.announce_drain();
     std::thread::sleep(Duration::from_millis(config.limits.drain_grace_ms));
     server.drain(drain_ms);
+    runtime.block_on(finish(&gateway, host.as_deref(), Duration::from_millis(drain_ms)));
     post_usage(&gateway, &usage);
     gateway.core.tell_heads();
     log.flush().context("what was published last could not be written")?;
@@ -74,14 +89,30 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn refuse_what_cannot_be(config: &Config) -> anyhow::Result<()> {
-    if let Some(app) = &config.app {
-        let file = app.display();
-        return Err(Misuse(format!(
-            "app_unsupported: this version runs no functions, so --app {file} cannot be served"
-        ))
-        .into());
+/// What is hosted, and a port by which it finds this server.
+fn gather(config: &mut Config) -> anyhow::Result<Hosted> {
+    let is_hosting = config.app.is_some() || !(config.handlers().is_empty() && config.apigateway.apis.is_empty());
+    if is_hosting {
+        endpoints::choose_port(config).context("no port could be chosen to listen on")?;
     }
+    let hosted = Hosted::gather(config)?;
+    for note in &hosted.notes {
+        tracing::info!(at = note.origin, "{}", note.text);
+    }
+    Ok(hosted)
+}
+
+/// Lets doors finish what they have under way, and then ends the processes of functions; each within `bound`.
+async fn finish(gateway: &Arc<Gateway>, host: Option<&Host>, bound: Duration) {
+    if tokio::time::timeout(bound, gateway.finish()).await.is_err() {
+        tracing::warn!(within_ms = bound.as_millis(), "what doors had under way was not finished in time");
+    }
+    if let Some(host) = host {
+        host.stop(bound).await;
+    }
+}
+
+fn refuse_what_cannot_be(config: &Config) -> anyhow::Result<()> {
     if config.is_development() {
         let everywhere = config.listen.iter().chain(&config.mqtt_listen).find(|address| !address.ip().is_loopback());
         if let Some(address) = everywhere {
@@ -134,26 +165,33 @@ fn open_log(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
     Ok(log)
 }
 
+/// What was made before the server.
+struct Parts<'a> {
+    hosted: &'a Hosted,
+    shared: &'a SharedAccess,
+    trust: &'a Trust,
+    metrics: Arc<Metrics>,
+    book: MeterBook,
+}
+
 fn start(
     config: &Config,
     log: Arc<dyn Log>,
     usage: Arc<Mutex<UsageBook>>,
     files_max: u64,
-    shared: &SharedAccess,
-    trust: &Trust,
+    made: Parts<'_>,
     tasks: &tokio::runtime::Handle,
 ) -> anyhow::Result<Server> {
     let revocations = Arc::new(Revocations::load(log.clone(), fanfare_door::Clock::start().now())?);
     let gate = Arc::new(Gate::new(&gate_config(config)?, revocations)?);
-    let book = MeterBook::new();
     let parts = GatewayParts {
         node: format!("{:06x}", fastrand::u32(..1 << 24)).into(),
         gate,
-        doors: doors::all(config, operations(config, usage)?, shared)?,
+        doors: doors::all(config, operations(config, usage)?, made.shared, made.hosted)?,
         limits: driver_limits(config, files_max),
         policy: policy(config),
-        metrics: Metrics::new(book.clone()),
-        book,
+        metrics: made.metrics,
+        book: made.book,
         tasks: tasks.clone(),
     };
     let shards = match config.shards {
@@ -163,7 +201,7 @@ fn start(
     let options = ServerOptions {
         listen: config.listen.iter().chain(&config.mqtt_listen).copied().collect(),
         shards,
-        tls: trust.tls.clone(),
+        tls: made.trust.tls.clone(),
         log,
         core_limits: config.core_limits(),
         spaces: spaces(config),
@@ -303,7 +341,9 @@ fn reload(
     access: &SharedAccess,
     files_max: u64,
 ) -> anyhow::Result<()> {
-    let config = args.clone().load()?;
+    let mut config = args.clone().load()?;
+    // An application may have named it.
+    config.aws.region.clone_from(&first.aws.region);
     let is_elsewhere = first.listen.iter().chain(&first.mqtt_listen).any(|address| !address.ip().is_loopback());
     if config.is_development() && is_elsewhere {
         anyhow::bail!("there are no keys any more, and the server is reachable from other machines");

@@ -11,7 +11,7 @@ use super::schema::{Form, Shown, sections};
 sections! {
     /// Interfaces in the style of AWS.
     Aws {
-        /// The region in ARNs. Clients may sign for any. Default: local.
+        /// The region in ARNs. Clients may sign for any. Default: that of the application, or else local.
         region: String = "local".to_owned() => Text(Form::Plain);
         /// The account in ARNs. Default: 000000000000.
         account: String = "000000000000".to_owned() => Text(Form::Plain);
@@ -110,6 +110,13 @@ sections! {
         allow: Vec<String> = Vec::new() => Texts(Form::Rule);
         /// Rules that win over every allow. Default: none.
         deny: Vec<String> = Vec::new() => Texts(Form::Rule);
+    }
+}
+
+impl Aws {
+    /// Whether the region is another than the one that counts where nothing is said.
+    pub fn has_region(&self) -> bool {
+        self.region != Self::default().region
     }
 }
 
