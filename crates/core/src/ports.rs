@@ -88,6 +88,8 @@ pub enum RecordTable {
     Rules,
     /// Event buses with their rules.
     Events,
+    /// Connections whose end somebody must be told of, also after a crash.
+    Connections,
 }
 
 /// A small durable record.
