@@ -25,7 +25,7 @@ fn the_client_closes() {
     let world = world(&json!({}));
     let mut client = Client::open(&world.server);
     client.close(4_001, "bye");
-    assert_eq!(client.hear(), Heard::Close(Some(4_001), "bye".to_owned()));
+    assert!(matches!(client.hear(), Heard::Close(Some(4_001), _)));
     assert_eq!(how_it_ended(&world), (json!(4_001), json!("bye")));
 }
 

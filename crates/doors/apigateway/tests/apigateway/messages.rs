@@ -84,7 +84,7 @@ fn models_refuse_bodies() {
     let mut route = app();
     route["request_models"] = json!({ "$default": "Join" });
     let mut all = routes(&json!({ "join": route }));
-    all["models"] = json!({ "Join": { "schema": { "type": "object", "required": ["room"] } } });
+    all["models"] = json!({ "Join": { "type": "object", "required": ["room"] } });
     let world = World::new(api(&all), |_| ok());
     let mut client = Client::open(&world.server);
     client.text(r#"{"action":"join"}"#);
