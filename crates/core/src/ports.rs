@@ -88,6 +88,10 @@ pub enum RecordTable {
     Rules,
     /// Event buses with their rules.
     Events,
+    /// Calls of functions that nobody waits for, until they are made.
+    Calls,
+    /// Events on their way to whom rules send them, until they are there.
+    Deliveries,
     /// Connections whose end somebody must be told of, also after a crash.
     Connections,
 }

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use fanfare_admin::{Operations, OperationsDoor};
 use fanfare_door::Door;
 use fanfare_events_door::{EventsDoor, EventsOptions};
+use fanfare_lambda_door::{LambdaDoor, LambdaOptions};
 use fanfare_mqtt::{MqttDoor, RuleOptions};
 
 use crate::config::Config;
@@ -41,6 +42,7 @@ pub(crate) fn all(
             MqttDoor::with_authority(config.mqtt.options(&config.iot), shared.authority.clone()).with_rules(rules)?,
         ),
         Arc::new(events),
+        Arc::new(LambdaDoor::new(LambdaOptions { functions: shared.functions.clone(), access: shared.access.clone() })),
         Arc::new(OperationsDoor::new(operations)),
     ])
 }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod development_key;
 pub mod doors;
 pub mod exit;
+mod letters;
 pub mod output;
 pub mod serve;
 pub mod start_page;

@@ -26,6 +26,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::ServeArgs;
 use crate::config::{self, Config};
 use crate::exit::Misuse;
+use crate::letters::Letters;
 use crate::{development_key, doors, output, start_page};
 
 /// Files that the server needs beside its connections: log, event loops, listeners.
@@ -47,8 +48,10 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let usage = Arc::new(Mutex::new(UsageBook::restore(&*log)?));
     let (server, access) = {
         let _inside = runtime.enter();
-        let access = SharedAccess::new(&config)?;
+        let access = SharedAccess::new(&config, log.clone())?;
         let server = start(&config, log.clone(), usage.clone(), files_max, &access, runtime.handle())?;
+        let letters = Letters::new(server.gateway.clone(), &config.aws);
+        access.functions.start(runtime.handle(), Some(Arc::new(letters)));
         (server, access)
     };
     let limits = server.gateway.limits();
@@ -81,8 +84,8 @@ pub(crate) struct SharedAccess {
 }
 
 impl SharedAccess {
-    fn new(config: &Config) -> anyhow::Result<Self> {
-        let (passwords, functions) = (Arc::new(Passwords::new()?), config.functions()?);
+    fn new(config: &Config, log: Arc<dyn Log>) -> anyhow::Result<Self> {
+        let (passwords, functions) = (Arc::new(Passwords::new()?), config.functions(log)?);
         let authority = Arc::new(ArcSwap::from_pointee(config.authority(&passwords, &functions)?));
         let access = Arc::new(ArcSwap::new(authority.load().access.clone()));
         Ok(Self { authority, access, passwords, functions })

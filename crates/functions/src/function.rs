@@ -121,6 +121,9 @@ pub enum FunctionError {
     /// The queue of calls that nobody waits for is full.
     #[error("the queue of calls has no room; functions are slower than what is sent to them")]
     QueueFull,
+    /// A call that nobody waits for could not be written to disk.
+    #[error("the call could not be kept: {0}")]
+    NotKept(String),
     /// It could not be reached, or may not be.
     #[error("the function could not be called: {0}")]
     Refused(String),

@@ -9,7 +9,7 @@ use http::{Request, Uri, header};
 
 use crate::ANSWER_BYTES_MAX;
 use crate::caller::HttpCaller;
-use crate::function::{Answer, Call, CallKind, Function, FunctionError};
+use crate::function::{Answer, Call, CallKind, Function, FunctionError, LaterOptions};
 use crate::webhook::Turns;
 
 /// Settings of a [`RemoteLambda`].
@@ -34,13 +34,21 @@ pub struct RemoteLambda {
     caller: HttpCaller,
     options: RemoteLambdaOptions,
     turns: Turns,
+    later: LaterOptions,
 }
 
 impl RemoteLambda {
     /// A function of another server.
     #[must_use]
     pub fn new(caller: HttpCaller, options: RemoteLambdaOptions) -> Self {
-        Self { caller, turns: Turns::new(options.concurrency), options }
+        Self { caller, turns: Turns::new(options.concurrency), options, later: LaterOptions::default() }
+    }
+
+    /// The same, with calls that nobody waits for made again as `later` says, until the other server
+    /// has taken them.
+    #[must_use]
+    pub fn with_later(self, later: LaterOptions) -> Self {
+        Self { later, ..self }
     }
 
     fn request(&self, event: Bytes, kind: CallKind) -> Result<Request<Bytes>, FunctionError> {
@@ -97,6 +105,10 @@ impl Function for RemoteLambda {
 
     fn timeout(&self) -> Duration {
         self.options.timeout
+    }
+
+    fn later(&self) -> LaterOptions {
+        self.later.clone()
     }
 }
 

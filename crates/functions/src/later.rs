@@ -1,141 +1,258 @@
-//! Calls that nobody waits for: a bounded queue with retries, in memory.
+//! Calls that nobody waits for: kept until they are made, or given up.
+//!
+//! As in Lambda: a handler that fails is called again after a minute, and once more after two; a
+//! function that is busy or out of reach is asked again with pauses that grow from a second to five
+//! minutes, as long as the call is not too old. What is given up goes to the dead letter topic.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanfare_core::{Log, LogError, RecordTable};
+use fanfare_queue::{Bounds, Clock, Item, Progress, PutError, Queue, Room};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
 
-use crate::function::{Call, Function, FunctionError};
+use crate::function::{Call, FunctionError, LaterOptions};
+use crate::letters::{Condition, DeadLetters, Ending, LetterError, letter};
+use crate::registry::Functions;
 
 /// Calls in the queue at once.
 pub const QUEUE_EVENTS_MAX: usize = 10_000;
 /// Bytes of all events in the queue together.
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
-/// How often a call is tried.
-pub const TRIES_MAX: u32 = 3;
 
-/// What stands in the queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Room {
-    /// Calls.
-    pub events: usize,
-    /// Bytes of their events.
-    pub bytes: usize,
+const BOUNDS: Bounds = Bounds { items: QUEUE_EVENTS_MAX, bytes: QUEUE_BYTES_MAX };
+
+/// How long a call waits for its next try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pauses {
+    /// After a handler failed; doubled each time.
+    pub failed: Duration,
+    /// After the function was busy or out of reach for the first time; doubled each time.
+    pub busy: Duration,
+    /// What the latter grows to.
+    pub busy_max: Duration,
 }
+
+/// As Lambda has them: 1 minute, 1 second, 5 minutes.
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { failed: Duration::from_secs(60), busy: Duration::from_secs(1), busy_max: Duration::from_secs(300) }
+    }
+}
+
+/// What is kept of a call beside its event.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Head {
+    function: String,
+    /// It stays the same, so that a function can know a repetition.
+    request: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    context: Option<String>,
+}
+
+/// Where given up calls go; `None` before it is known.
+type Stage = Option<Option<Arc<dyn DeadLetters>>>;
 
 pub(crate) struct Later {
-    used: Arc<Mutex<Room>>,
-    pause: Duration,
+    queue: Queue<Head>,
+    pauses: Pauses,
+    clock: Clock,
+    /// Calls of an earlier run, until the work begins.
+    restored: Mutex<Vec<Item<Head>>>,
+    stage: watch::Sender<Stage>,
 }
 
-impl Default for Later {
-    fn default() -> Self {
-        Self::new(Duration::from_secs(1))
-    }
-}
-
-/// A place in the queue, given back when the call is over.
-struct Place {
-    used: Arc<Mutex<Room>>,
-    bytes: usize,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut used = self.used.lock();
-        used.events -= 1;
-        used.bytes -= self.bytes;
-    }
+/// What becomes of a call after a try.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Again(Duration),
+    GiveUp(Condition),
 }
 
 impl Later {
-    pub(crate) fn new(pause: Duration) -> Self {
-        Self { used: Arc::default(), pause }
+    /// A queue that a restart empties; its work begins at once.
+    pub(crate) fn in_memory(pauses: Pauses) -> Self {
+        Self::new(Queue::in_memory(BOUNDS), Vec::new(), pauses, Some(None))
+    }
+
+    /// A queue in the log; its work begins with [`Later::start`].
+    pub(crate) fn open(log: Arc<dyn Log>, pauses: Pauses) -> Result<Self, LogError> {
+        let (queue, restored) = Queue::open(log, RecordTable::Calls, BOUNDS)?;
+        Ok(Self::new(queue, restored, pauses, None))
+    }
+
+    fn new(queue: Queue<Head>, restored: Vec<Item<Head>>, pauses: Pauses, stage: Stage) -> Self {
+        let (restored, stage) = (Mutex::new(restored), watch::Sender::new(stage));
+        Self { queue, pauses, clock: Clock::start(), restored, stage }
+    }
+
+    pub(crate) fn start(&self, functions: &Functions, tasks: &Handle, letters: Option<Arc<dyn DeadLetters>>) {
+        self.stage.send_replace(Some(letters));
+        let restored = std::mem::take(&mut *self.restored.lock());
+        if !restored.is_empty() {
+            tracing::info!(calls = restored.len(), "calls of an earlier run are taken up again");
+        }
+        for item in restored {
+            tasks.spawn(work(functions.clone(), item));
+        }
     }
 
     pub(crate) fn waiting(&self) -> Room {
-        *self.used.lock()
+        self.queue.used()
     }
 
-    pub(crate) fn send(&self, name: &str, function: Arc<dyn Function>, event: Bytes) -> Result<(), FunctionError> {
-        let place = self.take(event.len()).ok_or(FunctionError::QueueFull)?;
-        let (name, pause) = (name.to_owned(), self.pause);
+    /// Queues a call now; the answer comes when it is on disk, and the call is made also when nobody
+    /// waits for that.
+    pub(crate) async fn send(
+        &self,
+        functions: &Functions,
+        function: &str,
+        event: Bytes,
+        call: &Call,
+    ) -> Result<(), FunctionError> {
+        let context = call.client_context.as_deref().map(str::to_owned);
+        let head = Head { function: function.to_owned(), request: call.request_id.to_string(), context };
+        let (item, committed) = self.queue.put(head, event)?;
+        let (functions, (tell, told)) = (functions.clone(), oneshot::channel());
         tokio::spawn(async move {
-            try_often(&name, &*function, event, pause).await;
-            drop(place);
+            let kept = committed.await;
+            let is_kept = kept.is_ok();
+            let _ = tell.send(kept);
+            if is_kept {
+                work(functions, item).await;
+            }
         });
-        Ok(())
+        let stopping = |_| FunctionError::NotKept("the server is stopping".to_owned());
+        told.await.map_err(stopping)?.map_err(|error| FunctionError::NotKept(error.to_string()))
     }
 
-    fn take(&self, bytes: usize) -> Option<Place> {
-        let mut used = self.used.lock();
-        if used.events >= QUEUE_EVENTS_MAX || used.bytes + bytes > QUEUE_BYTES_MAX {
-            return None;
-        }
-        used.events += 1;
-        used.bytes += bytes;
-        Some(Place { used: self.used.clone(), bytes })
+    async fn started(&self) -> Option<Arc<dyn DeadLetters>> {
+        let mut stage = self.stage.subscribe();
+        let started = stage.wait_for(Option::is_some).await;
+        started.ok().and_then(|stage| stage.clone()).flatten()
     }
 }
 
-async fn try_often(name: &str, function: &dyn Function, event: Bytes, pause: Duration) {
-    // The id stays the same, so that a function can know a repetition.
-    let call = Call::event(function.timeout());
-    for attempt in 1..=TRIES_MAX {
-        let Err(error) = function.invoke(event.clone(), call.clone()).await else { return };
-        let request = &*call.request_id;
-        if attempt == TRIES_MAX || !error.may_pass() {
-            tracing::warn!(function = name, request, attempt, %error, "a call was given up");
-            return;
+impl From<PutError> for FunctionError {
+    fn from(error: PutError) -> Self {
+        match error {
+            PutError::Full => Self::QueueFull,
+            PutError::Log(error) => Self::NotKept(error.to_string()),
         }
-        tracing::debug!(function = name, request, attempt, %error, "a call is tried again");
-        tokio::time::sleep(back_off(pause, attempt)).await;
     }
 }
 
-/// The pause before the try after `attempt`: doubled each time, and drawn from its upper half so
-/// that calls that failed together do not come together again.
-fn back_off(pause: Duration, attempt: u32) -> Duration {
-    pause.saturating_mul(1 << (attempt - 1).min(16)).mul_f64(0.5 + fastrand::f64() / 2.0)
+/// Makes a call, as often as it takes.
+async fn work(functions: Functions, mut item: Item<Head>) {
+    let later = functions.later();
+    let letters = later.started().await;
+    let pauses = later.pauses;
+    loop {
+        item.due(pauses.busy_max.max(pauses.failed * 2)).await;
+        // Looked up each time: it may have been replaced meanwhile.
+        let function = functions.get(&item.head.function);
+        let options = function.as_ref().map_or_else(LaterOptions::default, |function| function.later());
+        if let Some(condition) = is_over(item.progress(), item.age(), &options) {
+            // The server ended after the last try, or did not run for long. What was answered is not known any more.
+            return give_up(later, item, &options, letters, Ending { condition, error: None }).await;
+        }
+        let tried = match function {
+            Some(function) => function.invoke(item.body.clone(), call(&item.head, function.timeout())).await,
+            None => Err(FunctionError::Unknown(item.head.function.clone())),
+        };
+        let Err(error) = tried else { return item.finish() };
+        let next = next(&error, item.progress(), item.age(), &options, &pauses);
+        let pause = if let Next::Again(pause) = next { pause } else { Duration::ZERO };
+        item.put_off(was_called(&error), pause);
+        let (function, request, tries) = (&item.head.function, &item.head.request, item.progress().tries);
+        match next {
+            Next::Again(pause) => {
+                let pause_ms = pause.as_millis();
+                tracing::debug!(function, request, tries, pause_ms, %error, "a call is tried again");
+            }
+            Next::GiveUp(condition) => {
+                let ending = Ending { condition, error: Some(&error) };
+                return give_up(later, item, &options, letters, ending).await;
+            }
+        }
+    }
+}
+
+fn call(head: &Head, timeout: Duration) -> Call {
+    let (request_id, client_context) = (head.request.as_str().into(), head.context.as_deref().map(Arc::from));
+    Call { request_id, client_context, ..Call::event(timeout) }
+}
+
+/// Whether user code ran, or may have.
+fn was_called(error: &FunctionError) -> bool {
+    match error {
+        FunctionError::Status(status) => !matches!(status, 408 | 429 | 501..),
+        FunctionError::Handler(_) | FunctionError::Timeout(_) | FunctionError::TooLarge(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether there is no further try.
+fn is_over(progress: Progress, age: Duration, options: &LaterOptions) -> Option<Condition> {
+    if progress.failures > options.retries {
+        return Some(Condition::RetriesExhausted);
+    }
+    (age > options.age_max).then_some(Condition::EventAgeExceeded)
+}
+
+/// What becomes of a call that failed once more; `progress` is that before this try.
+fn next(error: &FunctionError, progress: Progress, age: Duration, options: &LaterOptions, pauses: &Pauses) -> Next {
+    let left = options.age_max.saturating_sub(age);
+    if was_called(error) {
+        if progress.failures >= options.retries || !error.may_pass() {
+            return Next::GiveUp(Condition::RetriesExhausted);
+        }
+        let pause = pauses.failed.saturating_mul(1 << progress.failures.min(16));
+        return if pause > left { Next::GiveUp(Condition::EventAgeExceeded) } else { Next::Again(pause) };
+    }
+    if left.is_zero() {
+        return Next::GiveUp(Condition::EventAgeExceeded);
+    }
+    let doubled = pauses.busy.saturating_mul(1 << (progress.tries - progress.failures).min(16));
+    // From the upper half, so that calls that failed together do not come together again; and a last
+    // time just before the end.
+    Next::Again(doubled.min(pauses.busy_max).mul_f64(0.5 + fastrand::f64() / 2.0).min(left))
+}
+
+/// What is left is the dead letter. Only when that is kept the call is forgotten.
+async fn give_up(
+    later: &Later,
+    item: Item<Head>,
+    options: &LaterOptions,
+    letters: Option<Arc<dyn DeadLetters>>,
+    ending: Ending<'_>,
+) {
+    let (function, request, tries) = (&item.head.function, &item.head.request, item.progress().tries);
+    let error = ending.error.map(ToString::to_string).unwrap_or_default();
+    tracing::warn!(function, request, tries, condition = %ending.condition, error, "a call was given up");
+    let (Some(topic), Some(letters)) = (&options.dead_letter_topic, letters) else { return item.finish() };
+    let letter = letter(&item, &ending, request, &letters.function_arn(function), later.clock.now());
+    let mut pause = later.pauses.busy;
+    loop {
+        match letters.publish(topic.clone(), letter.clone()).await {
+            Ok(()) => break,
+            Err(LetterError::Never(reason)) => {
+                tracing::error!(function, request, %topic, reason, "a dead letter is lost: its topic does not take it");
+                break;
+            }
+            Err(LetterError::Later(reason)) => {
+                tracing::warn!(function, request, %topic, reason, "a dead letter waits");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(later.pauses.busy_max);
+            }
+        }
+    }
+    item.finish();
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::function::Answer;
-
-    struct Never;
-
-    impl Function for Never {
-        fn invoke(&self, _: Bytes, _: Call) -> Answer {
-            Box::pin(std::future::pending())
-        }
-
-        fn timeout(&self) -> Duration {
-            Duration::from_secs(1)
-        }
-    }
-
-    #[tokio::test]
-    async fn the_queue_has_bounds_of_number_and_size() {
-        let later = Later::default();
-        for _ in 0..QUEUE_EVENTS_MAX {
-            later.send("f", Arc::new(Never), Bytes::new()).unwrap();
-        }
-        assert_eq!(later.send("f", Arc::new(Never), Bytes::new()), Err(FunctionError::QueueFull));
-        let later = Later::default();
-        later.send("f", Arc::new(Never), vec![0; QUEUE_BYTES_MAX].into()).unwrap();
-        assert_eq!(later.send("f", Arc::new(Never), Bytes::from_static(b"x")), Err(FunctionError::QueueFull));
-        assert_eq!(later.waiting(), Room { events: 1, bytes: QUEUE_BYTES_MAX });
-    }
-
-    #[test]
-    fn pauses_grow_and_differ() {
-        let second = Duration::from_secs(1);
-        for attempt in 1..=3 {
-            let (low, high) = (second * (1 << (attempt - 1)) / 2, second * (1 << (attempt - 1)));
-            assert!((0..50).all(|_| (low..=high).contains(&back_off(second, attempt))));
-        }
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::ANSWER_BYTES_MAX;
 use crate::caller::HttpCaller;
-use crate::function::{Answer, Call, CallKind, Function, FunctionError};
+use crate::function::{Answer, Call, CallKind, Function, FunctionError, LaterOptions};
 
 /// Settings of a [`Webhook`].
 #[derive(Clone, Debug)]
@@ -28,13 +28,20 @@ pub struct Webhook {
     caller: HttpCaller,
     options: WebhookOptions,
     turns: Turns,
+    later: LaterOptions,
 }
 
 impl Webhook {
     /// A function behind an address.
     #[must_use]
     pub fn new(caller: HttpCaller, options: WebhookOptions) -> Self {
-        Self { caller, turns: Turns::new(options.concurrency), options }
+        Self { caller, turns: Turns::new(options.concurrency), options, later: LaterOptions::default() }
+    }
+
+    /// The same, with calls that nobody waits for made again as `later` says.
+    #[must_use]
+    pub fn with_later(self, later: LaterOptions) -> Self {
+        Self { later, ..self }
     }
 }
 
@@ -60,6 +67,10 @@ impl Function for Webhook {
 
     fn timeout(&self) -> Duration {
         self.options.timeout
+    }
+
+    fn later(&self) -> LaterOptions {
+        self.later.clone()
     }
 }
 

@@ -10,7 +10,7 @@ use fanfare_aws::credentials::Credential;
 use fanfare_aws::sigv4::{self, PayloadHash, Rules, verify};
 use fanfare_functions::{
     ANSWER_BYTES_MAX, Call, CallerError, Function, FunctionError, Functions, HttpCaller, Reach, RemoteLambda,
-    RemoteLambdaOptions, TRIES_MAX, Webhook, WebhookOptions,
+    RemoteLambdaOptions, Webhook, WebhookOptions,
 };
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -169,8 +169,9 @@ async fn calls_nobody_waits_for_are_tried_again() {
     let server = Server::start().await;
     let functions = Functions::with_pause(Duration::from_millis(10));
     functions.insert("third", Arc::new(server.webhook("/third", 1)));
-    functions.send("arn:aws:lambda:local:000000000000:function:third:live", Bytes::from_static(b"{}")).unwrap();
-    eventually("the third try", || functions.waiting().events == 0).await;
+    let arn = "arn:aws:lambda:local:000000000000:function:third:live";
+    functions.send(arn, Bytes::from_static(b"{}")).await.unwrap();
+    eventually("the third try", || functions.waiting().items == 0).await;
     let ids: Vec<_> = server.seen.lock().iter().map(|(head, _)| head.headers["x-request-id"].clone()).collect();
     assert_eq!(ids.len(), 3);
     assert!(ids.iter().all(|id| *id == ids[0]), "a repetition is known by its id");
@@ -178,11 +179,11 @@ async fn calls_nobody_waits_for_are_tried_again() {
     let server = Server::start().await;
     for (name, path) in [("never", "/never"), ("wrong", "/wrong")] {
         functions.insert(name, Arc::new(server.webhook(path, 1)));
-        functions.send(name, Bytes::new()).unwrap();
-        eventually(name, || functions.waiting().events == 0).await;
+        functions.send(name, Bytes::new()).await.unwrap();
+        eventually(name, || functions.waiting().items == 0).await;
     }
-    assert_eq!(server.count(), TRIES_MAX as usize + 1, "what is wrong is not sent again");
-    assert_eq!(functions.send("other", Bytes::new()), Err(FunctionError::Unknown("other".to_owned())));
+    assert_eq!(server.count(), 4, "what is wrong is not sent again");
+    assert_eq!(functions.send("other", Bytes::new()).await, Err(FunctionError::Unknown("other".to_owned())));
 }
 
 #[tokio::test]

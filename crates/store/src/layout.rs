@@ -62,6 +62,8 @@ pub(crate) fn table_code(table: RecordTable) -> u8 {
         RecordTable::Shadows => 5,
         RecordTable::Rules => 6,
         RecordTable::Events => 7,
+        RecordTable::Calls => 8,
+        RecordTable::Deliveries => 9,
         RecordTable::Connections => 9,
     }
 }

@@ -5,20 +5,22 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fanfare_aws::credentials::Credential;
+use fanfare_core::{Log, TopicName};
 use fanfare_functions::{
-    Function as Callable, Functions, HttpCaller, Reach, RemoteLambda, RemoteLambdaOptions, Webhook, WebhookOptions,
+    Function as Callable, Functions, HttpCaller, LaterOptions, Pauses, Reach, RemoteLambda, RemoteLambdaOptions,
+    Webhook, WebhookOptions,
 };
 
 use super::Config;
 use super::keys::Function;
 
 impl Config {
-    /// All functions, ready to be called.
+    /// All functions, ready to be called, and the calls that wait in `log`.
     ///
     /// # Errors
-    /// A file cannot be read, or an address or certificate cannot be used.
-    pub fn functions(&self) -> anyhow::Result<Functions> {
-        let functions = Functions::new();
+    /// A file or the log cannot be read, or an address or certificate cannot be used.
+    pub fn functions(&self, log: Arc<dyn Log>) -> anyhow::Result<Functions> {
+        let functions = Functions::durable(log, Pauses::default()).context("the calls that wait")?;
         for (name, function) in &self.functions {
             let callable = function.callable(name, &self.aws.region);
             functions.insert(name, callable.with_context(|| format!("functions.{name}"))?);
@@ -34,24 +36,31 @@ impl Function {
         let (timeout, concurrency) = (Duration::from_millis(self.timeout_ms), self.concurrency);
         if let Some(url) = &self.url {
             let url = url.parse().context("url")?;
-            return Ok(Arc::new(Webhook::new(caller, WebhookOptions { url, timeout, concurrency })));
+            let webhook = Webhook::new(caller, WebhookOptions { url, timeout, concurrency });
+            return Ok(Arc::new(webhook.with_later(self.later())));
         }
         let endpoint = self.endpoint.as_deref().context("neither url nor endpoint is set")?;
         let credential = match (&self.access_key_id, &self.secret_access_key) {
             (Some(id), Some(secret)) => Some(Credential::new(id, secret.expose(), name)),
             _ => None,
         };
-        Ok(Arc::new(RemoteLambda::new(
-            caller,
-            RemoteLambdaOptions {
-                endpoint: endpoint.parse().context("endpoint")?,
-                name: self.remote_name.clone().unwrap_or_else(|| name.to_owned()),
-                region: self.region.clone().unwrap_or_else(|| region.to_owned()),
-                credential,
-                timeout,
-                concurrency,
-            },
-        )))
+        let options = RemoteLambdaOptions {
+            endpoint: endpoint.parse().context("endpoint")?,
+            name: self.remote_name.clone().unwrap_or_else(|| name.to_owned()),
+            region: self.region.clone().unwrap_or_else(|| region.to_owned()),
+            credential,
+            timeout,
+            concurrency,
+        };
+        Ok(Arc::new(RemoteLambda::new(caller, options).with_later(self.later())))
+    }
+
+    fn later(&self) -> LaterOptions {
+        LaterOptions {
+            retries: self.retries,
+            age_max: Duration::from_millis(self.event_age_ms),
+            dead_letter_topic: self.dead_letter_topic.as_deref().map(Arc::from),
+        }
     }
 
     /// Keys that contradict one another.
@@ -65,6 +74,10 @@ impl Function {
             (Some(_), Some(_)) => return Some("give either `url` or `endpoint`".to_owned()),
             (None, None) => return Some("`url` or `endpoint` is missing".to_owned()),
             _ => {}
+        }
+        let is_topic = |topic: &String| !topic.starts_with('$') && TopicName::new(topic).is_ok();
+        if self.dead_letter_topic.as_ref().is_some_and(|topic| !is_topic(topic)) {
+            return Some("`dead_letter_topic` is no topic that can be published to".to_owned());
         }
         let is_half = self.access_key_id.is_some() != self.secret_access_key.is_some();
         is_half.then(|| "`access_key_id` and `secret_access_key` go together".to_owned())

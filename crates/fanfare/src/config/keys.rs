@@ -289,6 +289,12 @@ sections! {
         timeout_ms: u64 = 29_000 => Count(1, HOUR_MS);
         /// Calls at once. Default: 100.
         concurrency: usize = 100 => Count(1, 100_000);
+        /// Further tries of calls that nobody waits for, when the function failed. Default: 2.
+        retries: u32 = 2 => Count(0, 2);
+        /// Such a call is given up when it is older than this, in milliseconds. Default: 21,600,000, six hours.
+        event_age_ms: u64 = 6 * HOUR_MS => Count(60_000, 6 * HOUR_MS);
+        /// Topic of the default space that is told of such calls that were given up. Default: none.
+        dead_letter_topic: Option<String> = None => Text(Form::Plain);
     }
 
     /// Settings of one space.

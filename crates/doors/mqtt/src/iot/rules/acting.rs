@@ -129,7 +129,10 @@ impl Act<'_> {
                 let space = space.as_deref().map_or_else(|| self.message.space.clone(), Arc::from);
                 self.publish(self.publication(action, space, topic)?).await
             }
-            Target::Function { name } => self.shared.functions.send(name, body()).map_err(|error| error.to_string()),
+            Target::Function { name } => {
+                let sent = self.shared.functions.send(name, body()).await;
+                sent.map_err(|error| error.to_string())
+            }
             Target::Http { url, headers, .. } => self.shared.http.post(url, headers, body(), action.is_json).await,
             Target::EventBridge { bus, source, detail_type, resources } => {
                 self.put_event(action, bus, source, detail_type, resources)
