@@ -14,6 +14,8 @@
 mod hold;
 mod keeping;
 mod member;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
