@@ -189,6 +189,28 @@ fn a_process_that_uses_too_much_before_it_is_ready_counts_as_one_that_failed_to_
     assert!(matches!(world.submit(CallKind::RequestResponse), Err(FunctionError::Handler(_))), "there is a pause");
 }
 
+#[test]
+fn a_process_that_is_told_to_end_before_it_is_there_gives_its_place_back() {
+    let mut world = World::new(1, |_| {});
+    world.submit(CallKind::RequestResponse).unwrap();
+    world.pool.renew(world.now);
+    world.pool.start_failed(1, &FunctionError::QueueFull, world.now);
+    world.exit(1);
+    assert_eq!(world.processes, HashSet::from([2]), "the call that waits has another");
+}
+
+#[test]
+fn a_call_waits_for_a_process_that_begins_if_it_has_the_time() {
+    let mut world = World::new(1, |_| {});
+    let ticket = world.submit(CallKind::RequestResponse).unwrap();
+    assert_eq!(world.pool.patience(ticket, SECOND, true), Ok(world.now + 10 * SECOND));
+    assert!(matches!(world.pool.patience(ticket, SECOND, false), Err(FunctionError::Refused(_))));
+    let ticket = world.submit(CallKind::RequestResponse).unwrap();
+    world.next(1);
+    assert_eq!(world.pool.patience(ticket, SECOND, true), Ok(world.now + SECOND), "its time begins with the process");
+    assert!(matches!(world.pool.patience(ticket, Duration::ZERO, true), Err(FunctionError::Timeout(_))));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Submit(bool),

@@ -6,7 +6,7 @@ use fanfare_functions::{Call, CallKind, Function, FunctionError};
 use fanfare_runtime::{HostError, error_payload};
 use futures_util::future::join_all;
 
-use crate::support::{Hosting, call, eventually, failure, logged, value};
+use crate::support::{Hosting, call, calm, eventually, failure, logged, value};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -48,10 +48,11 @@ async fn a_caller_may_wait_for_less_than_the_function_takes() {
     let module = "export const handler = async (event) => { await new Promise((r) => setTimeout(r, event.ms)); return process.pid; };";
     let function = hosting.node("patient", module, |_| {});
     let pid = value(&function, r#"{"ms":0}"#).await;
+    calm(&function).await;
     let short = Duration::from_millis(100);
-    let answer = function.invoke(r#"{"ms":600}"#.into(), Call::waiting(short)).await;
+    let answer = function.invoke(r#"{"ms":1000}"#.into(), Call::waiting(short)).await;
     assert_eq!(answer, Err(FunctionError::Timeout(short)));
-    eventually("the process is done", || function.stats().idle == 1).await;
+    calm(&function).await;
     assert_eq!(value(&function, r#"{"ms":0}"#).await, pid, "the process lives on");
     hosting.stop().await;
 }
@@ -63,9 +64,11 @@ async fn answers_have_a_size() {
     let function = hosting.node("large", module, |_| {});
     let most = 6 << 20;
     assert_eq!(call(&function, &format!(r#"{{"bytes":{}}}"#, most - 2)).await.unwrap().len(), most);
+    calm(&function).await;
     let error = call(&function, &format!(r#"{{"bytes":{most}}}"#)).await.unwrap_err();
     assert_eq!(error, FunctionError::TooLarge(most));
     assert!(String::from_utf8_lossy(&error_payload(&error, "id")).contains("Function.ResponseSizeTooLarge"));
+    calm(&function).await;
     assert_eq!(value(&function, r#"{"bytes":1}"#).await, "x");
     assert_eq!(function.stats().cold_starts, 1);
     let event = format!(r#"{{"bytes":0,"x":"{}"}}"#, "x".repeat(most));

@@ -7,7 +7,7 @@ use fanfare_functions::{Function, FunctionError};
 use fanfare_runtime::ProcessState;
 use futures_util::future::join_all;
 
-use crate::support::{Hosting, call, eventually, failure, value};
+use crate::support::{Hosting, call, calm, eventually, failure, value};
 
 const SLEEPER: &str = "export const handler = async (event) => {
     await new Promise((r) => setTimeout(r, event.ms));
@@ -41,8 +41,9 @@ async fn twenty_calls_at_once_have_twenty_processes_and_later_ones_reuse_the_las
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_calls_no_process_is_left_and_the_next_call_begins_one() {
     let hosting = Hosting::new(|_| {});
-    let function = hosting.node("rare", SLEEPER, |config| config.idle_timeout = Duration::from_millis(300));
+    let function = hosting.node("rare", SLEEPER, |config| config.idle_timeout = Duration::from_millis(1_500));
     let first = value(&function, r#"{"ms":0}"#).await;
+    calm(&function).await;
     assert_eq!(value(&function, r#"{"ms":0}"#).await, first);
     eventually("none is left", || hosting.host.processes().is_empty()).await;
     assert_eq!(state_of(first.as_i64().unwrap()), None);
@@ -97,19 +98,23 @@ async fn changed_code_runs_with_the_next_call_and_old_calls_end_as_they_began() 
     hosting.host.start();
     let both = join_all((0..2).map(|_| value(&function, r#"{"ms":500}"#))).await;
     assert_eq!(both, [1, 1]);
+    let begun = function.stats().cold_starts;
+    assert_eq!(begun, 2);
     // The poller has to have seen the code as it was.
     tokio::time::sleep(2 * fanfare_runtime::RELOAD_PERIOD).await;
-    let old = call(&function, r#"{"ms":2500}"#);
+    let old = call(&function, r#"{"ms":6000}"#);
     let new = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(function.stats().busy, 1);
         hosting.write("fresh", "index.mjs", &format!("{}\n", module(2)));
         assert_eq!(value(&function, r#"{"ms":0}"#).await, 1, "nobody has looked yet");
         let end = Instant::now() + Duration::from_secs(10);
         while value(&function, r#"{"ms":0}"#).await != 2 {
             assert!(Instant::now() < end);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            // Long enough for the process to ask for work again.
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        assert_eq!(function.stats().cold_starts, 3, "both processes knew the old code only");
+        assert_eq!(function.stats().cold_starts, begun + 1, "both processes knew the old code only");
         assert!(function.processes().iter().any(|row| row.is_stale && row.state == ProcessState::Busy));
     };
     let (old, ()) = tokio::join!(old, new);

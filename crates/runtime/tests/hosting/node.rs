@@ -3,7 +3,7 @@
 use fanfare_functions::{Call, Function};
 use serde_json::json;
 
-use crate::support::{Hosting, call, failure, logged, value};
+use crate::support::{Hosting, call, calm, failure, logged, value};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_is_called_with_event_and_context() {
@@ -83,12 +83,18 @@ async fn a_handler_may_answer_by_callback() {
         }
     };";
     let function = hosting.node("callback", module, |_| {});
+    calm(&function).await;
     assert_eq!(value(&function, r#"{"how":"waits"}"#).await, json!(["timer"]), "the event loop is empty first");
+    calm(&function).await;
     assert_eq!(value(&function, r#"{"how":"done"}"#).await, "done");
+    calm(&function).await;
     assert_eq!(value(&function, r#"{"how":"never"}"#).await, json!(null));
+    calm(&function).await;
     let said = failure(&function, r#"{"how":"fails"}"#).await;
     assert_eq!((&said["errorType"], &said["errorMessage"]), (&json!("RangeError"), &json!("too far")));
+    calm(&function).await;
     assert_eq!(failure(&function, r#"{"how":"fail"}"#).await["errorMessage"], "a text");
+    calm(&function).await;
     assert_eq!(value(&function, r#"{"how":"leaves"}"#).await, "at once");
     assert_eq!(function.stats().cold_starts, 1, "all by one process");
     hosting.stop().await;
@@ -108,10 +114,13 @@ async fn errors_have_the_shape_of_lambdas() {
         return process.pid;
     };";
     let function = hosting.node("sad", module, |_| {});
+    calm(&function).await;
     let said = failure(&function, r#"{"how":"throws"}"#).await;
     assert_eq!((&said["errorType"], &said["errorMessage"]), (&json!("Sad"), &json!("no luck")));
     assert_eq!(said["trace"][0], "Sad: no luck");
+    calm(&function).await;
     assert_eq!(failure(&function, r#"{"how":"text"}"#).await["errorMessage"], "only text");
+    calm(&function).await;
     assert_eq!(failure(&function, r#"{"how":"big"}"#).await["errorType"], "TypeError");
     let stats = function.stats();
     assert_eq!((stats.cold_starts, stats.failures, stats.exits), (1, 3, 0), "a process outlives its errors");
@@ -133,6 +142,7 @@ async fn the_end_of_the_log_comes_with_the_answer() {
     let function = hosting.node("talk", module, |_| {});
     let (answer, first) = logged(&function, "{}").await;
     assert!(answer.is_ok());
+    calm(&function).await;
     for part in
         ["START RequestId: ", "\tWARN\ttwo\rlines { a: 1 }\n", "plain\n", "END RequestId: ", "\tInit Duration: "]
     {

@@ -8,7 +8,7 @@ use fanfare_functions::FunctionError;
 use fanfare_runtime::HostedFunction;
 use serde_json::json;
 
-use crate::support::{Hosting, call, failure, value};
+use crate::support::{Hosting, call, calm, failure, value};
 
 /// A small Runtime API client, so that a test says only what is special.
 const CLIENT: &str = "#!/usr/bin/env node
@@ -95,9 +95,13 @@ async fn nonsense_harms_only_its_own_call() {
     // The sockets above take all connections that a process has, until they are given up.
     let script = script.replace("i < 20", "i < 3");
     let function = bootstrap(&hosting, "odd", &script);
+    calm(&function).await;
     assert_eq!(&call(&function, "{}").await.unwrap()[..], b"\xff\x00\xfe");
+    calm(&function).await;
     assert_eq!(&call(&function, "{}").await.unwrap()[..], b"");
+    calm(&function).await;
     assert_eq!(&call(&function, "{}").await.unwrap()[..], b"not json");
+    calm(&function).await;
     assert_eq!(failure(&function, "{}").await["errorType"], "Odd");
     assert_eq!(function.stats().cold_starts, 1);
     hosting.stop().await;

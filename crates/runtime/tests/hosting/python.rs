@@ -6,7 +6,7 @@ use fanfare_functions::FunctionError;
 use fanfare_runtime::HandlerConfig;
 use serde_json::json;
 
-use crate::support::{Hosting, call, eventually, failure, logged, value};
+use crate::support::{Hosting, call, calm, eventually, failure, logged, value};
 
 const MODULE: &str = "
 import json, os, sys, time, boto3
@@ -52,9 +52,11 @@ async fn python_handlers_run_unchanged() {
     let function = hosting.host.add(config).unwrap();
     let answer = value(&function, r#"{"name":"wörld"}"#).await;
     assert_eq!((&answer["hello"], &answer["region"]), (&json!("wörld"), &json!("eu-west-1")));
+    calm(&function).await;
     let said = failure(&function, r#"{"how":"raises"}"#).await;
     assert_eq!((&said["errorType"], &said["errorMessage"]), (&json!("ValueError"), &json!("no luck")));
     assert!(said["stackTrace"][0].as_str().unwrap().contains("app.py"), "{said}");
+    calm(&function).await;
     assert_eq!(value(&function, "{}").await["pid"], answer["pid"], "a process outlives its errors");
     let (_, log) = logged(&function, r#"{"how":"prints","lines":3}"#).await;
     assert!(log.contains("line 0\nline 1\nline 2\nEND "), "{log}");
