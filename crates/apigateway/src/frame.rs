@@ -37,6 +37,25 @@ impl FrameError {
             Self::UnsupportedMediaType => "Unsupported Media Type",
         }
     }
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forbidden",
+            Self::Internal => "internal",
+            Self::InvalidBody => "invalid_body",
+            Self::TooManyRequests => "too_many_requests",
+            Self::TimedOut => "timed_out",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+        }
+    }
+
+    /// The client can do something about it.
+    #[must_use]
+    pub const fn is_the_clients(self) -> bool {
+        !matches!(self, Self::Internal | Self::TimedOut)
+    }
 }
 
 /// The text of an error frame. Its white space is the original's; some clients search for it.
@@ -88,6 +107,41 @@ pub enum Refused {
 pub type Response = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
 impl Refused {
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::MissingIdentity => "missing_identity",
+            Self::Unauthorized => "unauthorized",
+            Self::Denied => "denied",
+            Self::AuthorizerFailed => "authorizer_failed",
+            Self::AuthorizerMisconfigured => "authorizer_misconfigured",
+            Self::ConnectStatus { .. } => "connect_status",
+            Self::ConnectFailed => "connect_failed",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::ApiKey => "api_key",
+            Self::Throttled => "throttled",
+            Self::NotFound => "not_found",
+            Self::BadParameters => "bad_parameters",
+            Self::TooLongUrl => "too_long_url",
+            Self::UpgradeRequired => "upgrade_required",
+        }
+    }
+
+    /// The application or this server failed, and not the client.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        use Refused::{AuthorizerFailed, AuthorizerMisconfigured, ConnectFailed, ConnectStatus, ConnectTimeout};
+        matches!(
+            self,
+            AuthorizerFailed
+                | AuthorizerMisconfigured
+                | ConnectFailed
+                | ConnectTimeout
+                | ConnectStatus { status: 500.., .. }
+        )
+    }
+
     /// Status, headers and body. Ids that are empty, since there are none yet, are left out.
     #[must_use]
     pub fn response(&self, connection_id: &str, request_id: &str) -> Response {

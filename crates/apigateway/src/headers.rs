@@ -104,11 +104,17 @@ impl Serialize for Multi<'_> {
 #[must_use]
 pub fn query(raw: &str) -> BTreeMap<String, Vec<String>> {
     let mut parameters = BTreeMap::<_, Vec<_>>::new();
-    for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        parameters.entry(decoded(name)).or_default().push(decoded(value));
+    for (name, value) in query_pairs(raw) {
+        parameters.entry(name).or_default().push(value);
     }
     parameters
+}
+
+/// Names and values of a query string in their order, decoded as [`query`] does.
+#[must_use]
+pub fn query_pairs(raw: &str) -> Vec<(String, String)> {
+    let pairs = raw.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(n, v)| (decoded(n), decoded(v))).collect()
 }
 
 /// One value for each name, the last one.

@@ -96,6 +96,24 @@ pub enum ManagementError {
 }
 
 impl ManagementError {
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::BadConnectionId(_) => "bad_connection_id",
+            Self::BadRequest(_) => "bad_request",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::LimitExceeded => "limit_exceeded",
+            Self::Forbidden => "forbidden",
+            Self::MissingToken => "missing_token",
+            Self::UnknownKey => "unknown_key",
+            Self::Signature(_) => "signature",
+            Self::AccessDenied { .. } => "access_denied",
+            Self::Internal => "internal",
+        }
+    }
+
     /// Status, value of [`crate::frame::ERROR_TYPE_HEADER`], and body. With `legacy_gone`, 410 comes
     /// without that header, as in 2019.
     #[must_use]

@@ -92,6 +92,8 @@ pub enum RecordTable {
     Calls,
     /// Events on their way to whom rules send them, until they are there.
     Deliveries,
+    /// Connections whose end somebody must be told of, also after a crash.
+    Connections,
 }
 
 /// A small durable record.

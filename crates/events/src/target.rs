@@ -107,7 +107,7 @@ pub enum Destination {
 }
 
 /// A destination with an event's values in it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Address {
     /// The name of a function.
     Function(String),

@@ -239,11 +239,14 @@ impl Shared {
         if is_lacking && let Some(error) = self.pool.lock().refuse(ticket) {
             return Err(error);
         }
-        let mut until = began + self.patience_max(own);
+        // Whoever gives the function all its time does not lose it to a process that has to begin first.
+        let is_patient = own >= self.config.timeout;
+        // The function's own end of a call comes first where both are due together, since it says more.
+        let mut until = if is_patient { began + own + Duration::from_millis(500) } else { began + own };
         let result = loop {
             match tokio::time::timeout_at(until.into(), &mut answered).await {
                 Ok(result) => break result.unwrap_or_else(|_| Err(stopped())),
-                Err(_) => match self.pool.lock().patience(ticket, own, until - began) {
+                Err(_) => match self.pool.lock().patience(ticket, own, is_patient) {
                     Ok(later) => until = later,
                     Err(error) => break Err(error),
                 },
@@ -251,12 +254,6 @@ impl Shared {
         };
         waiting.is_over = true;
         result
-    }
-
-    /// The function's own end of a call comes first where both are due together, since it says more. A call that waits
-    /// for a process has that time too.
-    fn patience_max(&self, own: Duration) -> Duration {
-        if own >= self.config.timeout { own + Duration::from_millis(500) } else { own }
     }
 
     pub(crate) fn stats(&self) -> FunctionStats {

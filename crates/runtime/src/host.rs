@@ -258,14 +258,14 @@ impl Common {
         let sharing = self.sharing();
         let mut ending: usize = sharing.iter().map(|function| function.shared.stats().ending).sum();
         while ending < lacking {
-            let idle = |function: &Arc<HostedFunction>| {
-                let since = function.shared.with_pool(|pool| pool.idle_since())?;
-                Some((since, function.clone()))
+            let spare = |function: &Arc<HostedFunction>| {
+                let (since, id) = function.shared.with_pool(|pool| pool.spare())?;
+                Some((since, id, function.clone()))
             };
-            let Some((_, oldest)) = sharing.iter().filter_map(idle).min_by_key(|(since, _)| *since) else {
+            let Some((_, id, owner)) = sharing.iter().filter_map(spare).min_by_key(|(since, ..)| *since) else {
                 return false;
             };
-            oldest.shared.with_pool(|pool| pool.evict(Instant::now()));
+            owner.shared.with_pool(|pool| pool.evict(id, Instant::now()));
             ending += 1;
         }
         true

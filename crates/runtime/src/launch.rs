@@ -36,7 +36,11 @@ pub(crate) async fn run(function: Arc<Shared>, id: ProcessId, is_provisioned: bo
         Err(error) => {
             tracing::warn!(target: "fanfare::function", function = &*function.name, %error, "a function did not start");
             let error = FunctionError::Refused(error.to_string());
-            function.with_pool(|pool| pool.start_failed(id, &error, Instant::now()));
+            function.with_pool(|pool| {
+                pool.start_failed(id, &error, Instant::now());
+                // It may have been told to end meanwhile, and still has its place.
+                pool.exited(id, "not started", Instant::now());
+            });
             function.common.place_free();
             return;
         }

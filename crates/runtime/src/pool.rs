@@ -7,19 +7,23 @@
 //!
 //! | module    | story                                                     |
 //! |-----------|-----------------------------------------------------------|
+//! | `calls`   | calls: taken, handed out, refused, given up               |
 //! | `member`  | one process, and a call on its way through it             |
 //! | `hold`    | functions that cannot start are not started again at once |
 //! | `keeping` | what happens when nothing happens: timeouts, idleness     |
 
+mod calls;
 mod hold;
 mod keeping;
 mod member;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanfare_functions::{CallKind, FunctionError};
+use fanfare_functions::FunctionError;
 use nix::sys::signal::Signal;
 use tokio::sync::oneshot;
 
@@ -27,7 +31,7 @@ use crate::failure;
 use crate::slots::Slots;
 use hold::Hold;
 pub(crate) use member::{Delivery, Work};
-use member::{Member, Running, State};
+use member::{Member, State};
 
 /// Names a process within its function.
 pub(crate) type ProcessId = u64;
@@ -35,7 +39,7 @@ pub(crate) type ProcessId = u64;
 /// So long after SIGTERM a process is killed.
 const GRACE: Duration = Duration::from_secs(2);
 /// So long a process that has answered counts as one that is about to take the next call.
-const RETURN_SOON: Duration = Duration::from_millis(20);
+const RETURN_SOON: Duration = Duration::from_millis(50);
 
 /// What a pool goes by.
 #[derive(Clone, Debug)]
@@ -155,72 +159,6 @@ impl Pool {
         std::mem::take(&mut self.effects)
     }
 
-    /// Names a call before it is submitted.
-    pub(crate) fn ticket(&mut self) -> u64 {
-        self.last_ticket += 1;
-        self.last_ticket
-    }
-
-    /// Takes a call: gives it to the process that became idle last, or has it wait.
-    pub(crate) fn submit(&mut self, work: Work, now: Instant) -> Result<(), FunctionError> {
-        self.tally.calls += 1;
-        if self.is_stopping {
-            return Err(FunctionError::Refused("the server stops".to_owned()));
-        }
-        let Some(work) = self.hand_out(work, now) else { return Ok(()) };
-        match &self.hold {
-            Some(hold) if now < hold.until && !self.has_live() => return Err(hold.error.clone()),
-            _ => {}
-        }
-        if self.queue.len() >= self.rules.queue_max {
-            self.tally.refusals += 1;
-            return Err(FunctionError::Busy { limit: self.slots.limit() });
-        }
-        self.queue.push_back(work);
-        self.balance(now);
-        Ok(())
-    }
-
-    /// No process takes the call any more. Says whether it still waited.
-    pub(crate) fn withdraw(&mut self, ticket: u64) -> bool {
-        let place = self.queue.iter().position(|work| work.ticket == ticket);
-        place.and_then(|place| self.queue.remove(place)).is_some()
-    }
-
-    /// No process takes the call, for there is no room for one. Nothing happens to calls that wait for a process which
-    /// begins or ends, and to those that may wait.
-    pub(crate) fn refuse(&mut self, ticket: u64) -> Option<FunctionError> {
-        let waits = |work: &Work| work.ticket == ticket && work.call.kind == CallKind::RequestResponse;
-        let is_moving = |member: &Member| matches!(member.state, State::Starting { .. } | State::Ending { .. });
-        let moving = self.members.values().filter(|member| is_moving(member)).count();
-        if self.queue.len() <= moving || !self.queue.iter().any(waits) || !self.withdraw(ticket) {
-            return None;
-        }
-        self.tally.refusals += 1;
-        Some(FunctionError::Busy { limit: self.slots.limit() })
-    }
-
-    /// The caller's time is over. Says until when it had better wait, or why there is no answer.
-    pub(crate) fn patience(&mut self, ticket: u64, own: Duration, waited: Duration) -> Result<Instant, FunctionError> {
-        let of = |member: &Member| match &member.state {
-            State::Busy(run) if run.ticket == ticket => Some(run.since + own),
-            _ => None,
-        };
-        let now = Instant::now();
-        if let Some(until) = self.members.values().find_map(of).filter(|&until| until > now) {
-            return Ok(until);
-        }
-        if !self.withdraw(ticket) {
-            return Err(FunctionError::Timeout(own));
-        }
-        let is_starting = |member: &Member| matches!(member.state, State::Starting { .. });
-        if self.members.values().any(is_starting) {
-            return Err(FunctionError::Refused(format!("it did not start within {} ms", waited.as_millis())));
-        }
-        self.tally.refusals += 1;
-        Err(FunctionError::Busy { limit: self.slots.limit() })
-    }
-
     /// The process asks for work. What it is given comes through the receiver, which never ends
     /// for a process that gets no more.
     pub(crate) fn next(&mut self, id: ProcessId, now: Instant) -> Result<oneshot::Receiver<Delivery>, OutOfState> {
@@ -273,7 +211,7 @@ impl Pool {
             run.finish(result, now, member.pid, self.rules.memory_mb);
         }
         self.plan(now + self.rules.timeout);
-        if member_is_surplus(&self.members, id) || self.is_stopping {
+        if self.is_stopping || self.members.get(&id).is_some_and(|member| member.is_stale) {
             self.end(id, now);
         }
         Ok(())
@@ -335,38 +273,6 @@ impl Pool {
         }
         drop(member._slot);
         self.balance(now);
-    }
-
-    /// Gives a call to the process that became idle last. Gives it back if there is none.
-    fn hand_out(&mut self, mut work: Work, now: Instant) -> Option<Work> {
-        while let Some(id) = self.idle.pop() {
-            let Some(member) = self.members.get_mut(&id) else { continue };
-            let since = State::Returning { since: now };
-            let State::Idle { next, is_frozen, .. } = std::mem::replace(&mut member.state, since) else { continue };
-            let Work { ticket, event, call, answer } = work;
-            let delivery = Delivery {
-                request_id: call.request_id.clone(),
-                event,
-                client_context: call.client_context.clone(),
-                tail: call.tail.clone(),
-                timeout: self.rules.timeout,
-            };
-            if is_frozen && let Some(pid) = member.pid {
-                self.effects.signals.push((pid, Signal::SIGCONT));
-            }
-            match next.send(delivery) {
-                Ok(()) => {
-                    let init = member.init.take();
-                    let running =
-                        Running { ticket, request_id: call.request_id, since: now, tail: call.tail, answer, init };
-                    self.set(id, State::Busy(running));
-                    return None;
-                }
-                // Its connection broke just now; it may still come again.
-                Err(Delivery { event, .. }) => work = Work { ticket, event, call, answer },
-            }
-        }
-        Some(work)
     }
 
     /// Gives waiting calls to idle processes, and begins as many processes as are missing.
@@ -464,9 +370,4 @@ impl Pool {
             self.effects.is_due_earlier = true;
         }
     }
-}
-
-/// A process that is not needed any longer once its call is over.
-fn member_is_surplus(members: &HashMap<ProcessId, Member>, id: ProcessId) -> bool {
-    members.get(&id).is_some_and(|member| member.is_stale)
 }

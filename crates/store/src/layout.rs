@@ -64,6 +64,7 @@ pub(crate) fn table_code(table: RecordTable) -> u8 {
         RecordTable::Events => 7,
         RecordTable::Calls => 8,
         RecordTable::Deliveries => 9,
+        RecordTable::Connections => 10,
     }
 }
 

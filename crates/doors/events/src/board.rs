@@ -1,6 +1,8 @@
 //! The buses in memory and on disk, and the way from an event to its deliveries.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -9,11 +11,12 @@ use fanfare_core::{Grant, LogError, Principal, RecordTable};
 use fanfare_door::Gateway;
 use fanfare_events::{ApiError, Bus, ConfigError, EntryFailure, EventParts, EventSink, Reply, Routed};
 use fanfare_functions::{CallerError, Functions, HttpCaller, Reach, request_id};
+use fanfare_queue::{PutError, Queue};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::delivery::{self, Waiting};
+use crate::delivery::{self, BOUNDS, Parcel};
 use crate::destinations::ApiDestination;
 use crate::{EventsOptions, NAME};
 
@@ -34,8 +37,8 @@ pub enum SetupError {
     Http(#[from] CallerError),
 }
 
-/// What a change of the buses awaits.
-type Kept = oneshot::Receiver<Result<(), LogError>>;
+/// Is over when something that an answer depends on is on disk.
+type Kept = Pin<Box<dyn Future<Output = Result<(), LogError>> + Send>>;
 
 /// The buses, and what deliveries need.
 pub(crate) struct Board {
@@ -46,7 +49,8 @@ pub(crate) struct Board {
     account: String,
     region: String,
     gateway: OnceLock<Arc<Gateway>>,
-    pub(crate) waiting: Arc<Waiting>,
+    /// Deliveries that are not made yet.
+    waiting: OnceLock<Queue<Parcel>>,
     pub(crate) principal: Principal,
     pub(crate) functions: Functions,
     pub(crate) destinations: BTreeMap<String, ApiDestination>,
@@ -66,7 +70,7 @@ impl Board {
             account,
             region,
             gateway: OnceLock::new(),
-            waiting: Arc::default(),
+            waiting: OnceLock::new(),
             principal: Principal::anonymous(Grant::everything()),
             functions,
             destinations,
@@ -74,9 +78,14 @@ impl Board {
         })
     }
 
-    /// Takes up the state of earlier runs.
-    pub(crate) fn start(&self, gateway: &Arc<Gateway>) -> Result<(), LogError> {
+    /// Takes up the state of earlier runs, and the deliveries that they did not make.
+    pub(crate) fn start(self: &Arc<Self>, gateway: &Arc<Gateway>) -> Result<(), LogError> {
         let _ = self.gateway.set(gateway.clone());
+        let (waiting, restored) = Queue::open(gateway.core.log().clone(), RecordTable::Deliveries, BOUNDS)?;
+        let _ = self.waiting.set(waiting);
+        for item in restored {
+            gateway.tasks.spawn(delivery::deliver(self.clone(), item));
+        }
         let damaged = |reason: String| LogError::Damaged(format!("the event buses: {reason}").into());
         let records = gateway.core.log().records(RecordTable::Events)?;
         let Some((_, value)) = records.iter().find(|(key, _)| &key[..] == RECORD) else { return Ok(()) };
@@ -90,24 +99,24 @@ impl Board {
         self.gateway.get().expect("a door is started before requests come")
     }
 
-    /// Carries out an operation. A change is on disk when this answers.
+    fn waiting(&self) -> &Queue<Parcel> {
+        self.waiting.get().expect("a door is started before requests come")
+    }
+
+    /// Carries out an operation. What it changes, and the deliveries that it causes, are on disk when
+    /// this answers.
     pub(crate) async fn call(self: &Arc<Self>, operation: &str, body: &[u8]) -> Result<String, ErrorAnswer> {
         let (answer, kept) = self.apply(operation, body)?;
-        if let Some(kept) = kept {
-            let failed = |reason: &str| ErrorAnswer::json_1_1("InternalException", reason);
-            match kept.await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(failed(&error.to_string())),
-                Err(_) => return Err(failed("the server is stopping")),
-            }
+        for kept in kept {
+            kept.await.map_err(|error| failed(&error))?;
         }
         Ok(answer.to_string())
     }
 
     /// The answer, and what it has to wait for.
-    fn apply(self: &Arc<Self>, operation: &str, body: &[u8]) -> Result<(Value, Option<Kept>), ErrorAnswer> {
+    fn apply(self: &Arc<Self>, operation: &str, body: &[u8]) -> Result<(Value, Vec<Kept>), ErrorAnswer> {
         let gateway = self.gateway();
-        if operation == "PutEvents" && !self.waiting.has_room() {
+        if operation == "PutEvents" && !self.waiting().has_room() {
             gateway.metrics.limit("event_deliveries");
             let message = "Too many deliveries wait; send slower.";
             return Err(ErrorAnswer::json_1_1("ThrottlingException", message));
@@ -122,27 +131,30 @@ impl Board {
             body: error.body().to_string(),
         })?;
         gateway.meter.row(gateway.default_space(), NAME, |row| row.operations += 1);
-        self.send(routed);
-        Ok((body, if changed { self.keep(&bus)? } else { None }))
+        let mut kept = self.send(routed).map_err(|error| failed(&error))?;
+        if changed {
+            kept.extend(self.keep(&bus)?);
+        }
+        Ok((body, kept))
     }
 
     /// Queues the state for the disk, in the order of changes because the buses are locked.
     fn keep(&self, bus: &Bus) -> Result<Option<Kept>, ErrorAnswer> {
-        let failed = |reason: String| ErrorAnswer::json_1_1("InternalException", &reason);
         let log = self.gateway().core.log();
         if !log.is_durable() {
             return Ok(None);
         }
-        let state = bus.to_json().map_err(|error| failed(error.to_string()))?;
+        let state = bus.to_json().map_err(|error| failed(&error))?;
         let (tx, kept) = oneshot::channel();
         let done: fanfare_core::Done = Box::new(move |result| drop(tx.send(result)));
         log.put_record(RecordTable::Events, RECORD, Some(Bytes::from(state)), Some(done))
-            .map_err(|error| failed(error.to_string()))?;
-        Ok(Some(kept))
+            .map_err(|error| failed(&error))?;
+        let stopping = |_| Err(LogError::Failing("the server is stopping".into()));
+        Ok(Some(Box::pin(async move { kept.await.unwrap_or_else(stopping) })))
     }
 
-    /// Begins the deliveries.
-    fn send(self: &Arc<Self>, routed: Routed) {
+    /// Begins the deliveries; they go on whether or not they can be kept.
+    fn send(self: &Arc<Self>, routed: Routed) -> Result<Vec<Kept>, LogError> {
         let gateway = self.gateway();
         for lost in &routed.undeliverable {
             let (rule, target, event, why) = (&lost.rule, &lost.target, &lost.event, &lost.why);
@@ -152,16 +164,28 @@ impl Board {
         if routed.left_out > 0 {
             tracing::warn!(targets = routed.left_out, "an event has more targets than one request may reach");
         }
+        let mut kept: Vec<Kept> = Vec::new();
         for due in routed.deliveries {
-            match self.waiting.take(due.input.len()) {
-                Some(place) => gateway.begin(delivery::deliver(self.clone(), due, place)),
-                None => {
-                    tracing::warn!(rule = due.rule, target = due.target, "too many deliveries wait; one is dropped");
+            let (rule, target) = (due.rule.clone(), due.target.clone());
+            let (parcel, input) = Parcel::pack(due);
+            match self.waiting().put(parcel, input) {
+                Ok((item, committed)) => {
+                    kept.push(Box::pin(committed));
+                    gateway.begin(delivery::deliver(self.clone(), item));
+                }
+                Err(PutError::Full) => {
+                    tracing::warn!(rule, target, "too many deliveries wait; one is dropped");
                     gateway.metrics.limit("event_deliveries");
                 }
+                Err(PutError::Log(error)) => return Err(error),
             }
         }
+        Ok(kept)
     }
+}
+
+fn failed(reason: &impl ToString) -> ErrorAnswer {
+    ErrorAnswer::json_1_1("InternalException", &reason.to_string())
 }
 
 /// The way in for other doors.

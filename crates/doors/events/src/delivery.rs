@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_core::{Kind, Publication, Refusal, TopicName};
-use fanfare_events::{Address, Delivery, Destination};
+use fanfare_events::{Address, Delivery, Destination, RetryPolicy};
 use fanfare_functions::FunctionError;
-use parking_lot::Mutex;
+use fanfare_queue::{Bounds, Item};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::NAME;
 use crate::board::Board;
@@ -24,38 +26,36 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// What of an answer of an API destination is read, in bytes; nobody looks at it.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
-/// How much waits.
-#[derive(Default)]
-pub(crate) struct Waiting {
-    used: Mutex<(usize, usize)>,
+/// How much may wait.
+pub(crate) const BOUNDS: Bounds = Bounds { items: DELIVERIES_WAITING_MAX, bytes: DELIVERY_BYTES_MAX };
+
+/// What is kept of a delivery, beside what is delivered.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Parcel {
+    bus: String,
+    pub(crate) rule: String,
+    pub(crate) target: String,
+    address: Address,
+    /// The event's id.
+    event: String,
+    retry: RetryPolicy,
+    /// The topic that is told of the end; empty when what was named is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dead_letter: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    http_parameters: Option<Value>,
 }
 
-/// A delivery's room, given back at its end.
-pub(crate) struct Place {
-    waiting: Arc<Waiting>,
-    bytes: usize,
-}
-
-impl Waiting {
-    pub(crate) fn has_room(&self) -> bool {
-        let (count, bytes) = *self.used.lock();
-        count < DELIVERIES_WAITING_MAX && bytes < DELIVERY_BYTES_MAX
-    }
-
-    pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Option<Place> {
-        let mut used = self.used.lock();
-        if used.0 >= DELIVERIES_WAITING_MAX || used.1 + bytes > DELIVERY_BYTES_MAX {
-            return None;
-        }
-        *used = (used.0 + 1, used.1 + bytes);
-        Some(Place { waiting: self.clone(), bytes })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut used = self.waiting.used.lock();
-        *used = (used.0 - 1, used.1 - self.bytes);
+impl Parcel {
+    /// With what is to be delivered.
+    pub(crate) fn pack(delivery: Delivery) -> (Self, Bytes) {
+        let Delivery { bus, rule, target, address, event, input, retry, dead_letter, http_parameters } = delivery;
+        let dead_letter = dead_letter.map(|arn| match Destination::parse(&arn) {
+            Ok(Destination::Channel(topic)) => topic.render(&event.to_value()).unwrap_or_default(),
+            _ => String::new(),
+        });
+        let event = event.id.clone();
+        (Self { bus, rule, target, address, event, retry, dead_letter, http_parameters }, Bytes::from_owner(input))
     }
 }
 
@@ -78,38 +78,47 @@ impl From<FunctionError> for Failed {
     }
 }
 
-/// Delivers, as often as the retry policy says.
-pub(crate) async fn deliver(board: Arc<Board>, delivery: Delivery, place: Place) {
-    let began = tokio::time::Instant::now();
-    let longest = Duration::from_secs(delivery.retry.maximum_event_age_in_seconds.into());
-    let mut pause = PAUSE;
-    for attempt in 0..=delivery.retry.maximum_retry_attempts {
-        let Err(failed) = attempt_once(&board, &delivery).await else { break };
-        let wait = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-        let is_last = attempt == delivery.retry.maximum_retry_attempts || began.elapsed() + wait > longest;
-        if is_last || !failed.may_pass {
-            give_up(&board, &delivery, &failed).await;
-            break;
-        }
-        tracing::debug!(rule = delivery.rule, target = delivery.target, reason = failed.reason, "a delivery waits");
-        tokio::time::sleep(wait).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        let may_pass = matches!(
+            refusal,
+            Refusal::Overloaded | Refusal::Log(_) | Refusal::RateLimited { .. } | Refusal::ShuttingDown
+        );
+        Self { code: refusal.code(), reason: refusal.to_string(), may_pass }
     }
-    drop(place);
 }
 
-async fn attempt_once(board: &Board, delivery: &Delivery) -> Result<(), Failed> {
-    let input = Bytes::from_owner(delivery.input.clone());
+/// Delivers, as often as the retry policy says.
+pub(crate) async fn deliver(board: Arc<Board>, mut item: Item<Parcel>) {
+    loop {
+        item.due(PAUSE_MAX).await;
+        let Err(failed) = attempt_once(&board, &item.head, item.body.clone()).await else { break };
+        let (RetryPolicy { maximum_retry_attempts, maximum_event_age_in_seconds }, tries) =
+            (item.head.retry, item.progress().tries);
+        let wait = pause(tries).mul_f64(0.5 + fastrand::f64() / 2.0);
+        let longest = Duration::from_secs(maximum_event_age_in_seconds.into());
+        if !failed.may_pass || tries >= maximum_retry_attempts || item.age() + wait > longest {
+            give_up(&board, &item, &failed).await;
+            break;
+        }
+        let Parcel { rule, target, .. } = &item.head;
+        tracing::debug!(rule, target, reason = failed.reason, "a delivery waits");
+        item.put_off(true, wait);
+    }
+    item.finish();
+}
+
+/// The longest pause after so many tries before the last one.
+fn pause(tries: u32) -> Duration {
+    PAUSE.saturating_mul(1 << tries.min(16)).min(PAUSE_MAX)
+}
+
+async fn attempt_once(board: &Board, delivery: &Parcel, input: Bytes) -> Result<(), Failed> {
     match &delivery.address {
         Address::Topic(topic) => {
             let publication =
                 publication(board, topic, input).map_err(|reason| Failed::for_good("INVALID_TOPIC", reason))?;
-            let published = board.gateway().publish(&board.principal, publication, NAME).await;
-            published.map(drop).map_err(|refusal| Failed {
-                code: refusal.code(),
-                reason: refusal.to_string(),
-                may_pass: matches!(refusal, Refusal::Overloaded | Refusal::Log(_) | Refusal::RateLimited { .. }),
-            })
+            Ok(board.gateway().publish(&board.principal, publication, NAME).await.map(drop)?)
         }
         Address::User(user) => {
             let topic = format!("events/{}/{}", delivery.bus, delivery.rule);
@@ -127,7 +136,7 @@ async fn attempt_once(board: &Board, delivery: &Delivery) -> Result<(), Failed> 
     }
 }
 
-async fn post(board: &Board, name: &str, input: Bytes, delivery: &Delivery) -> Result<(), Failed> {
+async fn post(board: &Board, name: &str, input: Bytes, delivery: &Parcel) -> Result<(), Failed> {
     let Some(destination) = board.destinations.get(name) else {
         let reason = format!("there is no API destination {name}; name it under [events.destinations]");
         return Err(Failed::for_good("NO_RESOURCE", reason));
@@ -157,47 +166,26 @@ fn publication(board: &Board, topic: &str, input: Bytes) -> Result<Publication, 
 }
 
 /// The last try has failed: what is left is the dead letter topic.
-async fn give_up(board: &Board, delivery: &Delivery, failed: &Failed) {
+async fn give_up(board: &Board, item: &Item<Parcel>, failed: &Failed) {
     let Failed { code, reason, .. } = failed;
-    let event = &delivery.event.id;
-    tracing::warn!(bus = delivery.bus, rule = delivery.rule, target = delivery.target, event, code, reason, "given up");
+    let Parcel { bus, rule, target, event, dead_letter, .. } = &item.head;
+    tracing::warn!(bus, rule, target, event, code, reason, "given up");
     board.gateway().metrics.refusal(NAME, "given_up");
-    let Some(letter) = delivery.dead_letter.as_deref().and_then(|arn| Destination::parse(arn).ok()) else { return };
-    let topic = match letter {
-        Destination::Channel(topic) => topic.render(&delivery.event.to_value()).ok(),
-        _ => None,
-    };
-    let input = Bytes::from_owner(delivery.input.clone());
-    let Some(mut letter) = topic.and_then(|topic| publication(board, &topic, input).ok()) else {
-        tracing::warn!(rule = delivery.rule, target = delivery.target, "the dead letter address is no topic of ours");
+    let Some(topic) = dead_letter else { return };
+    let Ok(mut letter) = publication(board, topic, item.body.clone()) else {
+        tracing::warn!(rule, target, "the dead letter address is no topic of ours");
         return;
     };
-    letter.properties = [
-        ("ERROR_CODE", *code),
-        ("ERROR_MESSAGE", reason.as_str()),
-        ("RULE", delivery.rule.as_str()),
-        ("TARGET", delivery.target.as_str()),
-    ]
-    .map(|(name, value)| (name.into(), value.into()))
-    .into();
-    if let Err(refusal) = board.gateway().publish(&board.principal, letter, NAME).await {
-        tracing::warn!(rule = delivery.rule, %refusal, "a dead letter was lost");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_queue_has_bounds_of_number_and_size_and_gives_room_back() {
-        let waiting = Arc::new(Waiting::default());
-        let places: Vec<_> = (0..DELIVERIES_WAITING_MAX).map(|_| waiting.take(1)).collect();
-        assert!(places.iter().all(Option::is_some) && waiting.take(0).is_none() && !waiting.has_room());
-        drop(places);
-        let place = waiting.take(DELIVERY_BYTES_MAX - 1);
-        assert!(place.is_some() && waiting.take(2).is_none() && waiting.take(1).is_some());
-        drop(place);
-        assert_eq!(*waiting.used.lock(), (0, 0));
+    letter.properties = [("ERROR_CODE", *code), ("ERROR_MESSAGE", reason), ("RULE", rule), ("TARGET", target)]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+    for tries in 0.. {
+        let published = board.gateway().publish(&board.principal, letter.clone(), NAME).await;
+        let Err(refused) = published.map_err(Failed::from) else { return };
+        tracing::warn!(rule, target, reason = refused.reason, lost = !refused.may_pass, "a dead letter is not taken");
+        if !refused.may_pass {
+            return;
+        }
+        tokio::time::sleep(pause(tries)).await;
     }
 }

@@ -10,8 +10,9 @@
 //! | `delivery`     | one delivery: tries, pauses, and the dead letter                   |
 //! | `destinations` | API destinations: web servers by name                              |
 //!
-//! Deliveries wait in memory, at most [`DELIVERIES_WAITING_MAX`]: PutEvents is refused with
-//! `ThrottlingException` when there is no room. A restart loses those that are not made yet.
+//! At most [`DELIVERIES_WAITING_MAX`] deliveries wait: PutEvents is refused with
+//! `ThrottlingException` when there is no room. They are on disk before PutEvents is answered, and
+//! outlive the process; one may be made twice, when the server ends before its end is on disk.
 
 mod board;
 mod callers;

@@ -129,18 +129,22 @@ impl Pool {
         working.filter_map(|(&id, member)| Some((id, member.pid?))).collect()
     }
 
-    /// Since when the process is idle that could best be missed.
-    pub(crate) fn idle_since(&self) -> Option<Instant> {
-        let first = self.idle.first().filter(|_| self.has_surplus())?;
-        match self.members.get(first)?.state {
-            State::Idle { since, .. } => Some(since),
-            _ => None,
+    /// Since when the process is without work that could best be missed, and its name.
+    pub(crate) fn spare(&self) -> Option<(Instant, ProcessId)> {
+        if !self.has_surplus() || !self.queue.is_empty() {
+            return None;
         }
+        let since = |(&id, member): (&ProcessId, &Member)| match member.state {
+            State::Idle { since, .. } | State::Returning { since } => Some((since, id)),
+            _ => None,
+        };
+        self.members.iter().filter_map(since).min()
     }
 
-    /// Ends the process that is idle for longest.
-    pub(crate) fn evict(&mut self, now: Instant) {
-        if let Some(&id) = self.idle.first() {
+    /// Ends a process that can be missed.
+    pub(crate) fn evict(&mut self, id: ProcessId, now: Instant) {
+        let is_spare = |member: &Member| matches!(member.state, State::Idle { .. } | State::Returning { .. });
+        if self.members.get(&id).is_some_and(is_spare) {
             self.end(id, now);
         }
     }

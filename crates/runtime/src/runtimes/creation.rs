@@ -69,11 +69,17 @@ impl Creation {
         }
     }
 
-    /// Runs a command of the creation to its end.
-    pub(super) async fn run(&self, step: &str, program: &Path, arguments: &[&str]) -> Result<(), HostError> {
+    /// Runs a command of the creation to its end, in a folder.
+    pub(super) async fn run(
+        &self,
+        step: &str,
+        program: &Path,
+        arguments: &[&str],
+        folder: &Path,
+    ) -> Result<(), HostError> {
         tracing::info!(runtime = self.runtime, step, "creating the runtime");
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
         let output = match tokio::time::timeout(CREATION_MAX, command.output()).await {
             Ok(Ok(output)) => output,
             Ok(Err(error)) => return Err(self.failed(format!("{}: {error}", program.display()))),
@@ -132,8 +138,8 @@ mod tests {
     async fn what_broke_off_is_created_again() {
         let folder = tempfile::tempdir().unwrap();
         let creation = Creation { runtime: "test".into(), folder: folder.path().join("made") };
-        let failed =
-            creation.once(async || creation.run("a step", "sh".as_ref(), &["-c", "echo no room; exit 1"]).await);
+        let failed = creation
+            .once(async || creation.run("a step", "sh".as_ref(), &["-c", "echo no room; exit 1"], folder.path()).await);
         let error = failed.await.unwrap_err().to_string();
         assert!(error.contains("a step: no room"), "{error}");
         assert!(!creation.is_complete());

@@ -13,7 +13,7 @@ use crate::error::HostError;
 
 const CLIENT: &str = include_str!("../../assets/node-runtime.mjs");
 const CLIENT_FILE: &str = "node-runtime.mjs";
-const OFFICIAL: &str = "node_modules/aws-lambda-ric/bin/index.mjs";
+const OFFICIAL: &str = "node_modules/.bin/aws-lambda-ric";
 
 /// Finds Node.js and puts the client beside it.
 pub(super) async fn create(options: &RuntimesOptions, asked: &str) -> Result<Ready, HostError> {

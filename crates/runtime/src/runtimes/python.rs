@@ -74,13 +74,15 @@ async fn interpreter(options: &RuntimesOptions, asked: &str) -> Result<(PathBuf,
 
 async fn fill(creation: &Creation, python: &Path, requirements: Option<&Path>) -> Result<(), HostError> {
     let text = |path: &Path| path.to_str().map(str::to_owned).ok_or_else(|| creation.failed("its path is not UTF-8"));
-    creation.run("a virtual environment", python, &["-m", "venv", &text(&creation.folder)?]).await?;
+    creation.run("a virtual environment", python, &["-m", "venv", &text(&creation.folder)?], &creation.folder).await?;
     let mut install = vec!["-m", "pip", "install", "--no-input", "--disable-pip-version-check", CLIENT, SDK];
-    let requirements = requirements.map(text).transpose()?;
-    if let Some(requirements) = &requirements {
+    let named = requirements.map(text).transpose()?;
+    if let Some(requirements) = &named {
         install.extend(["-r", requirements]);
     }
-    creation.run("packages", &creation.folder.join("bin/python"), &install).await
+    // What a file of requirements names is relative to where it stands.
+    let beside = requirements.and_then(Path::parent).unwrap_or(&creation.folder);
+    creation.run("packages", &creation.folder.join("bin/python"), &install, beside).await
 }
 
 pub(super) fn prepared(ready: &Ready, config: &HandlerConfig) -> Prepared {

@@ -111,3 +111,12 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+/// Waits until all processes of a function have asked for work again, so that the next call has an old one.
+pub(crate) async fn calm(function: &HostedFunction) {
+    eventually("processes ask for work", || {
+        let stats = function.stats();
+        stats.busy + stats.starting + stats.ending == 0
+    })
+    .await;
+}
