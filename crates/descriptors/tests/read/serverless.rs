@@ -1,5 +1,6 @@
 //! A serverless.yml.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_apigateway::model::{Authorization, IntegrationKind};
@@ -185,4 +186,15 @@ fn dotenv_files_are_read_when_asked_for() {
     assert_eq!(function(&application, "f").environment["A"], "from file");
     let own = ReadOptions { env: Arc::new(|_| Some("from outside".to_owned())), ..options() };
     assert_eq!(function(&read(folder.path(), &own).unwrap(), "f").environment["A"], "from outside");
+}
+
+#[test]
+fn parameters_of_version_4_stand_under_stages() {
+    let text = "service: s\nstages: {default: {params: {a: one}}, prod: {params: {a: two}}}\nprovider: {name: aws, runtime: \
+                python3.12, environment: {A: '${param:a}'}}\nfunctions: {f: {handler: a.a}}\n";
+    let at = |stage: &str| {
+        let options = ReadOptions { stage: Some(stage.to_owned()), ..options() };
+        function(&read_text("serverless.yml", text, &options).unwrap(), "f").environment["A"].clone()
+    };
+    assert_eq!((at("dev"), at("prod")), ("one".to_owned(), "two".to_owned()));
 }
