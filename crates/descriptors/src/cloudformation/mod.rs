@@ -74,7 +74,8 @@ const TYPES: [&str; 21] = [
 ];
 
 /// Other types that are near to these and are no slips of the pen.
-const NEAR_TYPES: [&str; 6] = [
+const NEAR_TYPES: [&str; 7] = [
+    "AWS::ApiGatewayV2::RoutingRule",
     "AWS::Lambda::Version",
     "AWS::Lambda::Permission",
     "AWS::Serverless::Api",

@@ -277,6 +277,7 @@ fn rest(scope: &Scope<'_>, fields: &mut Fields<'_>) {
         "unresolvedVariablesNotificationMode",
         "enableLegacyDeploymentBucket",
         "provisionOnly",
+        "projectDir",
     ];
     fields.noted(&deployment, "it is about deploying");
 }
