@@ -244,3 +244,54 @@ Resources:
         assert!(shown.contains(line), "{line:?} is not in\n{shown}");
     }
 }
+
+#[test]
+fn an_api_for_those_who_sign() {
+    let text = "\
+Transform: AWS::Serverless-2016-10-31
+Globals: {Function: {Runtime: nodejs20.x, CodeUri: .}}
+Resources:
+  Show: {Type: AWS::Serverless::Function, Properties: {Handler: a.b}}
+  Api:
+    Type: AWS::Serverless::WebSocketApi
+    Metadata: {Fanfare: {routes: {say: {topic: all}}}}
+    Properties:
+      RouteSelectionExpression: $request.body.action
+      Auth: {AuthType: AWS_IAM}
+      Routes:
+        $connect: {FunctionArn: !GetAtt Show.Arn}
+";
+    let application = read_text("template.yml", text, &options()).unwrap();
+    let api = &application.apis[0];
+    assert_eq!(api.routes["$connect"].authorization, Authorization::AwsIam);
+    assert_eq!(api.routes["say"].integration.as_ref().map(|one| one.kind), Some(IntegrationKind::Topic));
+    assert_eq!(api.stages.keys().collect::<Vec<_>>(), ["default"]);
+    let without = text.replace("$connect:", "other:");
+    let shown = read_text("template.yml", &without, &options()).unwrap_err().to_string();
+    assert!(shown.contains("`Auth` guards the route `$connect`, and there is none"), "{shown}");
+}
+
+#[test]
+fn functions_may_hang_on_stage_variables() {
+    let text = "\
+Resources:
+  Api:
+    Type: AWS::ApiGatewayV2::Api
+    Properties: {Name: a, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}
+  Any:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: AWS_PROXY
+      IntegrationUri: !Sub arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:${!stageVariables.target}/invocations
+  Route:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: $default, Target: !Sub 'integrations/${Any}'}
+";
+    let application = read_text("template.yaml", text, &options()).unwrap();
+    let api = &application.apis[0];
+    let integration = api.routes["$default"].integration.as_ref().unwrap();
+    assert_eq!(integration.function.as_deref(), Some("${stageVariables.target}"));
+    assert_eq!(api.stages.keys().collect::<Vec<_>>(), ["dev"]);
+    assert!(notes(&application).contains("Api has no stage; it is reached under \"dev\""));
+}
