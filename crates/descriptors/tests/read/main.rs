@@ -1,19 +1,21 @@
 //! Descriptors as people write them.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod hostile;
 mod mistakes;
 mod present;
 mod serverless;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use fanfare_descriptors::{Application, DescriptorError, ReadOptions, read};
 use fanfare_runtime::HandlerConfig;
 
-/// Options that do not depend on where the test runs.
 fn options() -> ReadOptions {
-    ReadOptions { env: Arc::new(|_| None), ..ReadOptions::default() }
+    ReadOptions::default()
 }
 
 fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
