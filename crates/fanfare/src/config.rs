@@ -34,7 +34,7 @@ use fanfare_core::{CoreLimits, HistorySettings, SpaceSettings};
 use layers::Layers;
 
 pub use access::{Aws, AwsCredential, Iot, IotAuthorizer, IotPolicy, MqttCertificate};
-pub use apigateway::{Apigateway, BinaryMessages, ConnectionsAuth};
+pub use apigateway::{Apigateway, BinaryMessages, ConnectionsAuth, ServiceEndpoint};
 pub use authority::AccessMistake;
 pub use fanfare_identity::Secret;
 pub use keys::{

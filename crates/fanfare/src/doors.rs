@@ -4,15 +4,22 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use fanfare_admin::{Operations, OperationsDoor};
-use fanfare_apigateway::Api;
+use fanfare_apigateway::check::Mistake;
+use fanfare_apigateway_door::{ApiGatewayDoor, ApiGatewayOptions};
 use fanfare_door::Door;
 use fanfare_events_door::{EventsDoor, EventsOptions};
+use fanfare_functions::{HttpCaller, Reach};
 use fanfare_lambda_door::{LambdaDoor, LambdaOptions};
 use fanfare_mqtt::{MqttDoor, RuleOptions};
+use fanfare_telemetry::Metrics;
 
 use crate::access::SharedAccess;
 use crate::config::Config;
+use crate::exit::Misuse;
 use crate::hosting::Hosted;
+
+/// The figure of the door to WebSocket APIs that rises and falls.
+const LEVEL: &str = "apigateway_connections";
 
 /// Every door, in the order of their numbers. The start page is the last to be asked whether a path is its own.
 ///
@@ -23,6 +30,7 @@ pub(crate) fn all(
     operations: Operations,
     shared: &SharedAccess,
     hosted: &Hosted,
+    metrics: &Metrics,
 ) -> anyhow::Result<Vec<Arc<dyn Door>>> {
     let events = EventsDoor::new(EventsOptions {
         account: config.aws.account.clone(),
@@ -39,16 +47,46 @@ pub(crate) fn all(
         http_allow: config.iot.http_allow.clone(),
         account: config.aws.account.clone(),
     };
-    // For the door of API Gateway: the APIs of the configuration and of the application.
-    let apis: Vec<Api> = hosted.apis.clone();
-    tracing::debug!(apis = apis.len(), "WebSocket APIs");
-    Ok(vec![
+    let mut doors: Vec<Arc<dyn Door>> = vec![
         Arc::new(fanfare_native::NativeDoor), //
         Arc::new(
             MqttDoor::with_authority(config.mqtt.options(&config.iot), shared.authority.clone()).with_rules(rules)?,
         ),
         Arc::new(events),
         Arc::new(LambdaDoor::new(LambdaOptions { functions: shared.functions.clone(), access: shared.access.clone() })),
-        Arc::new(OperationsDoor::new(operations)),
-    ])
+    ];
+    doors.extend(apigateway(config, shared, hosted, metrics)?);
+    doors.push(Arc::new(OperationsDoor::new(operations)));
+    Ok(doors)
+}
+
+/// The door to the WebSocket APIs of the configuration and of the application; none where there are none.
+fn apigateway(
+    config: &Config,
+    shared: &SharedAccess,
+    hosted: &Hosted,
+    metrics: &Metrics,
+) -> anyhow::Result<Option<Arc<dyn Door>>> {
+    if hosted.apis.is_empty() {
+        return Ok(None);
+    }
+    let door = ApiGatewayDoor::new(ApiGatewayOptions {
+        apis: hosted.apis.clone(),
+        region: config.aws.region.clone(),
+        account: config.aws.account.clone(),
+        functions: shared.functions.clone(),
+        access: shared.access.clone(),
+        http: HttpCaller::new(Reach::Anywhere, None)?,
+        endpoints: config.apigateway.services().map_err(|error| anyhow!(error))?,
+    });
+    let told = |mistakes: Vec<Mistake>| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let door = Arc::new(door.map_err(|mistakes| Misuse(told(mistakes)))?);
+    let watched = Arc::downgrade(&door);
+    metrics.observe(Box::new(move |gauges| {
+        let figures = watched.upgrade().map(|door| door.figures()).unwrap_or_default();
+        let (levels, counts): (Vec<_>, Vec<_>) = figures.into_iter().partition(|(name, ..)| *name == LEVEL);
+        gauges.levels.extend(levels);
+        gauges.counts.extend(counts);
+    }));
+    Ok(Some(door))
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bytes::Bytes;
 use fanfare_apigateway::Api;
+use fanfare_apigateway::compiled::Compiled;
 use fanfare_apigateway::model::Options;
 use fanfare_descriptors::Note;
 use fanfare_functions::{Answer, Call, Function, Functions, LaterOptions, function_name};
@@ -72,6 +73,9 @@ impl Hosted {
             if api.options == Options::default() {
                 api.options = config.apigateway.options();
             }
+            Compiled::new(api.clone()).map_err(|mistakes| {
+                Misuse(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")) //
+            })?;
             self.apis.push(api);
         }
         self.notes = std::mem::take(&mut app.notes);

@@ -187,7 +187,7 @@ fn start(
     let parts = GatewayParts {
         node: format!("{:06x}", fastrand::u32(..1 << 24)).into(),
         gate,
-        doors: doors::all(config, operations(config, usage)?, made.shared, made.hosted)?,
+        doors: doors::all(config, operations(config, usage)?, made.shared, made.hosted, &made.metrics)?,
         limits: driver_limits(config, files_max),
         policy: policy(config),
         metrics: made.metrics,

@@ -38,6 +38,10 @@ pub struct Gauges {
     pub log_disk_bytes: u64,
     /// Functions that run as processes of the server, each once.
     pub functions: Vec<FunctionFigures>,
+    /// What doors count for themselves: name, help and value.
+    pub counts: Vec<(&'static str, &'static str, u64)>,
+    /// What rises and falls at doors: name, help and value.
+    pub levels: Vec<(&'static str, &'static str, u64)>,
     history: BTreeMap<Arc<str>, (u64, u64)>,
 }
 
@@ -218,6 +222,13 @@ impl Figures {
         encode_gauge(encoder, "connections_open", "Connections that are up", gauges.connections_open)?;
         encode_gauge(encoder, "log_disk_bytes", "Bytes that the log takes on disk", gauges.log_disk_bytes)?;
         functions::encode(encoder, &gauges.functions)?;
+        for (name, help, value) in &gauges.levels {
+            encode_gauge(encoder, name, help, *value)?;
+        }
+        for (name, help, value) in &gauges.counts {
+            let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            counter.encode_counter::<NoLabelSet, _, u64>(value, None)?;
+        }
         let mut kept: BTreeMap<Arc<str>, (u64, u64)> = BTreeMap::new();
         for (space, (messages, bytes)) in gauges.history {
             let sum = kept.entry(self.shown(&space)).or_default();

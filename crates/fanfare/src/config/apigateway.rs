@@ -1,10 +1,13 @@
 //! Keys of WebSocket APIs. What an API is says `fanfare-apigateway`; what may be written, this table.
 
+use std::collections::BTreeMap;
+
 use fanfare_apigateway::Api;
 use fanfare_apigateway::model::Options;
+use fanfare_identity::Secret;
 
 use super::keys::words;
-use super::schema::Kind::{Any, Count, Keyed, Map, Number, Section, Sections, Switch, Text, Texts};
+use super::schema::Kind::{Any, Count, Keyed, Map, Named, Number, Section, Sections, Switch, Text, Texts};
 use super::schema::{Form, Shown, described, sections};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -24,8 +27,9 @@ const UNSET: Option<String> = None;
 sections! {
     /// WebSocket APIs in the style of Amazon API Gateway: the options of all of them, and the APIs.
     Apigateway {
-        /// Host, and port unless it is 443, at which clients and functions reach this server: `domainName` in
-        /// events. Default: localhost or the first address of `listen`, with its port.
+        /// Host, and port unless it is 443, at which clients reach this server: for the page at start, and for
+        /// addresses of APIs in the environments of an application. Default: localhost or the first address of
+        /// `listen`, with its port.
         host: Option<String> = None => Text(Form::Plain);
         /// What becomes of binary messages: `reject` ends the connection with 1003, `base64` gives them to
         /// `$default`. Default: reject.
@@ -76,8 +80,22 @@ sections! {
         topics_per_connection: usize = Options::default().topics_per_connection => Count(0, 100_000);
         /// `$disconnect` is called after a crash of the server for connections that were open. Default: true.
         persist_disconnects: bool = Options::default().persist_disconnects => Switch;
+        /// Services of AWS by name, such as `sqs`, to which integrations of the kind `aws` send.
+        endpoints: BTreeMap<String, ServiceEndpoint> = BTreeMap::new() => Named(ServiceEndpoint::keys);
         /// The APIs. Default: none.
         apis: Vec<Api> = Vec::new() => Sections(api);
+    }
+
+    /// Where a service of AWS is, or one that speaks as it does.
+    ServiceEndpoint {
+        /// Scheme, host and port. Required.
+        url: String = String::new() => Text(Form::Url);
+        /// The region that requests are signed for. Default: that of the integration.
+        region: Option<String> = None => Text(Form::Plain);
+        /// The access key that signs requests; goes with `secret_access_key`. Default: none, not signed.
+        access_key_id: Option<String> = None => Text(Form::Plain);
+        /// The secret of the access key.
+        secret_access_key: Option<Secret> = None => Text(Form::Secret);
     }
 }
 
@@ -265,7 +283,7 @@ described! {
 }
 
 /// Keys of `[apigateway]` that are no options.
-pub(super) const NO_OPTIONS: [&str; 2] = ["host", "apis"];
+pub(super) const NO_OPTIONS: [&str; 3] = ["host", "endpoints", "apis"];
 
 /// The options of one API: those of all.
 fn options() -> Vec<super::schema::Key> {

@@ -3,21 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fanfare_apigateway::Api;
-use fanfare_apigateway::model::{Authorization, Integration, IntegrationKind, Options, Route};
+use fanfare_apigateway::check::Mistake;
+use fanfare_apigateway::compiled::Compiled;
+use fanfare_apigateway::model::{Authorization, Options};
+use fanfare_apigateway_door::Endpoint;
+use fanfare_aws::credentials::Credential;
 use fanfare_functions::function_name;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::apigateway::{Apigateway, NO_OPTIONS};
+use super::apigateway::{Apigateway, NO_OPTIONS, ServiceEndpoint};
 use super::keys::Config;
 use super::mistake::Origin;
 use super::tree::join;
 
 const APIS_MAX: usize = 100;
-const STAGES_MAX: usize = 10;
-const ROUTES_MAX: usize = 300;
-const AUTHORIZERS_MAX: usize = 10;
-const VARIABLES_MAX: usize = 100;
 
 /// Where the APIs stand.
 const APIS: &str = "apigateway.apis";
@@ -46,6 +46,18 @@ impl Apigateway {
         Options::deserialize(table).expect("the table of keys and the options have the same names and types")
     }
 
+    /// Where services of AWS are.
+    ///
+    /// # Errors
+    /// Which endpoint cannot be used, and why.
+    pub fn services(&self) -> Result<BTreeMap<String, Endpoint>, String> {
+        let read = |(name, given): (&String, &ServiceEndpoint)| {
+            let endpoint = given.read(name).map_err(|error| format!("apigateway.endpoints.{name}: {error}"))?;
+            Ok((name.clone(), endpoint))
+        };
+        self.endpoints.iter().map(read).collect()
+    }
+
     /// Notes where everything was written, and reads models that are written as text.
     pub(super) fn complete(&mut self, origins: &BTreeMap<String, Origin>) {
         let place = |key: &str| origins.get(key).map(ToString::to_string).unwrap_or_default();
@@ -71,6 +83,21 @@ impl Apigateway {
     }
 }
 
+impl ServiceEndpoint {
+    fn read(&self, name: &str) -> Result<Endpoint, String> {
+        if self.url.is_empty() {
+            return Err("`url` is missing".to_owned());
+        }
+        let credential = match (&self.access_key_id, &self.secret_access_key) {
+            (Some(id), Some(secret)) => Some(Credential::new(id, secret.expose(), name)),
+            (None, None) => None,
+            _ => return Err("`access_key_id` and `secret_access_key` go together".to_owned()),
+        };
+        let url = self.url.parse().map_err(|_| "`url` is none".to_owned())?;
+        Ok(Endpoint { url, credential, region: self.region.clone() })
+    }
+}
+
 /// What is wrong with APIs although each key by itself is right; each with its key.
 pub(super) fn mistakes(config: &Config) -> Vec<(String, String)> {
     let apis = &config.apigateway.apis;
@@ -82,30 +109,30 @@ pub(super) fn mistakes(config: &Config) -> Vec<(String, String)> {
     if apis.len() > APIS_MAX {
         found.add(APIS, format!("there are {} APIs, and {APIS_MAX} are allowed", apis.len()));
     }
-    let (mut ids, mut domains) = (BTreeSet::new(), BTreeSet::new());
+    for (name, given) in &config.apigateway.endpoints {
+        if let Err(problem) = given.read(name) {
+            found.add(&format!("apigateway.endpoints.{name}"), problem);
+        }
+    }
+    let (mut ids, mut domains) = (BTreeSet::new(), BTreeMap::new());
     for (index, api) in apis.iter().enumerate() {
         let at = format!("{APIS}[{index}]");
-        if !is_id(&api.id) {
-            found.add(&join(&at, "id"), "an id has 1 to 32 lower-case letters and digits");
-        } else if !ids.insert(&api.id) {
+        if !ids.insert(&api.id) {
             found.add(&join(&at, "id"), format!("\"{}\" is the id of another API already", api.id));
         }
-        for (number, domain) in api.domains.iter().enumerate() {
-            let at = format!("{at}.domains[{number}]");
-            if !api.stages.contains_key(&domain.stage) {
-                found.add(&join(&at, "stage"), format!("there is no stage \"{}\"", domain.stage));
-            }
-            if !crate::trust::is_name(&domain.name) || domain.name.contains('*') {
-                found.add(&join(&at, "name"), "a domain is a host name without a port, such as ws.example.com");
-            } else if !domains.insert((domain.name.to_ascii_lowercase(), &domain.mapping_key)) {
-                found.add(&at, "another API or stage has this domain and mapping key already");
+        for domain in &api.domains {
+            let mapping = (domain.name.to_ascii_lowercase(), &domain.mapping_key);
+            if *domains.entry(mapping).or_insert(index) != index {
+                let problem = format!("another API has \"{}\" with this mapping key already", domain.name);
+                found.add(&join(&at, "domains"), problem);
             }
         }
-        found.stages(api, &at);
+        if api.stages.is_empty() {
+            found.add(&at, "there is no stage, so nobody can reach it; add [apigateway.apis.stages.NAME]");
+        }
         found.routes(api, &at);
         found.models(api, &at);
-        found.authorizers(api, &at);
-        found.api_keys(api, &at);
+        found.compiled(api, &at);
     }
     found.mistakes
 }
@@ -114,10 +141,6 @@ fn is_host(host: &str) -> bool {
     let (name, port) = host.rsplit_once(':').unwrap_or((host, "1"));
     let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
     is_port && !name.contains('*') && crate::trust::is_name(name) || host.parse::<std::net::SocketAddrV6>().is_ok()
-}
-
-fn is_id(id: &str) -> bool {
-    (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
 struct Found<'a> {
@@ -130,108 +153,38 @@ impl Found<'_> {
         self.mistakes.push((key.to_owned(), problem.into()));
     }
 
-    fn bound(&mut self, key: &str, what: &str, count: usize, max: usize) {
-        if count > max {
-            self.add(key, format!("there are {count} {what}, and {max} are allowed"));
-        }
-    }
-
-    fn stages(&mut self, api: &Api, at: &str) {
-        if api.stages.is_empty() {
-            self.add(at, "there is no stage, so nobody can reach it; add [apigateway.apis.stages.NAME]");
-        }
-        let at = join(at, "stages");
-        self.bound(&at, "stages", api.stages.len(), STAGES_MAX);
-        for (name, stage) in &api.stages {
-            let at = join(&at, name);
-            let is_dull = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-            if name != "$default" && !name.bytes().all(is_dull) {
-                self.add(&at, "a stage's name has letters, digits, '-' and '_'");
-            }
-            self.bound(&join(&at, "variables"), "variables", stage.variables.len(), VARIABLES_MAX);
-            for route in stage.route_throttles.keys().filter(|route| !api.routes.contains_key(*route)) {
-                self.add(&join(&join(&at, "route_throttles"), route), "there is no such route");
-            }
-        }
-    }
-
     fn routes(&mut self, api: &Api, at: &str) {
-        let at = join(at, "routes");
-        self.bound(&at, "routes", api.routes.len(), ROUTES_MAX);
         for (key, route) in &api.routes {
-            let at = join(&at, key);
-            self.authorization(api, route, &at);
-            for (name, model) in route.request_models.iter().filter(|(_, model)| !api.models.contains_key(*model)) {
-                self.add(&join(&join(&at, "request_models"), name), format!("there is no model \"{model}\""));
+            let at = join(&join(at, "routes"), key);
+            if route.authorizer.is_some() && route.authorization != Authorization::Custom {
+                self.add(&join(&at, "authorizer"), "it is not asked unless `authorization` is \"custom\"");
             }
-            if let Some(integration) = &route.integration {
-                self.integration(integration, &join(&at, "integration"));
+            if route.api_key_required && api.api_keys.is_empty() {
+                self.add(&join(&at, "api_key_required"), "there are no `api_keys`, so nobody could come in");
+            }
+            if let Some(function) = route.integration.as_ref().and_then(|integration| integration.function.as_ref()) {
+                self.function(function, &join(&join(&at, "integration"), "function"));
             }
         }
-    }
-
-    fn models(&mut self, api: &Api, at: &str) {
-        for (name, model) in api.models.iter().filter(|(_, model)| !model.is_object()) {
-            let problem = match model {
-                Value::String(_) => "the text is not valid JSON",
-                _ => "a model is a table, or a text that holds a JSON object",
-            };
-            self.add(&join(&join(at, "models"), name), problem);
-        }
-    }
-
-    fn authorization(&mut self, api: &Api, route: &Route, at: &str) {
-        let key = join(at, "authorizer");
-        match (route.authorization, &route.authorizer) {
-            (Authorization::Custom, None) => self.add(at, "`authorizer` is missing; `authorization` is \"custom\""),
-            (Authorization::Custom, Some(name)) if !api.authorizers.contains_key(name) => {
-                self.add(&key, format!("there is no authorizer \"{name}\""));
-            }
-            (Authorization::None | Authorization::AwsIam, Some(_)) => {
-                self.add(&key, "it is not asked unless `authorization` is \"custom\"");
-            }
-            _ => {}
-        }
-        if route.api_key_required && api.api_keys.is_empty() {
-            self.add(&join(at, "api_key_required"), "there are no `api_keys`, so nobody could come in");
-        }
-    }
-
-    fn integration(&mut self, integration: &Integration, at: &str) {
-        let (function, uri) = (integration.function.is_some(), integration.uri.is_some());
-        let missing = match integration.kind {
-            IntegrationKind::AwsProxy if !function => "`function` is missing",
-            IntegrationKind::Aws if !function && !uri => "`function` or `uri` is missing",
-            IntegrationKind::Http | IntegrationKind::HttpProxy if !uri => "`uri` is missing",
-            IntegrationKind::Topic if integration.topic.is_none() => "`topic` is missing",
-            _ => "",
-        };
-        if !missing.is_empty() {
-            self.add(at, missing);
-        }
-        if let Some(function) = &integration.function {
-            self.function(function, &join(at, "function"));
-        }
-    }
-
-    fn authorizers(&mut self, api: &Api, at: &str) {
-        let at = join(at, "authorizers");
-        self.bound(&at, "authorizers", api.authorizers.len(), AUTHORIZERS_MAX);
         for (name, authorizer) in &api.authorizers {
-            self.function(&authorizer.function, &join(&join(&at, name), "function"));
+            self.function(&authorizer.function, &join(&join(&join(at, "authorizers"), name), "function"));
         }
     }
 
-    fn api_keys(&mut self, api: &Api, at: &str) {
-        for (index, key) in api.api_keys.iter().enumerate() {
-            let others = &api.api_keys[..index];
-            let at = format!("{at}.api_keys[{index}]");
-            if others.iter().any(|other| other.id == key.id) {
-                self.add(&join(&at, "id"), format!("\"{}\" names another key already", key.id));
-            }
-            if others.iter().any(|other| other.value == key.value) {
-                self.add(&join(&at, "value"), "another key has the same value");
-            }
+    /// What is wrong with the API by itself: names, references, expressions, templates, schemas.
+    fn compiled(&mut self, api: &Api, at: &str) {
+        let is_text = |name: &str| api.models.get(name).is_some_and(Value::is_string);
+        let is_told = |mistake: &Mistake| mistake.key.strip_prefix("models.").is_some_and(is_text);
+        let mistakes = Compiled::new(api.clone()).err().unwrap_or_default();
+        for mistake in mistakes.into_iter().filter(|mistake| !is_told(mistake)) {
+            self.add(&join(at, &mistake.key), mistake.problem);
+        }
+    }
+
+    /// Models that are texts were read as JSON, unless they are none.
+    fn models(&mut self, api: &Api, at: &str) {
+        for (name, _) in api.models.iter().filter(|(_, model)| model.is_string()) {
+            self.add(&join(&join(at, "models"), name), "the text is not valid JSON");
         }
     }
 

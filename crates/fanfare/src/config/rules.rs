@@ -52,6 +52,18 @@ impl Findings<'_> {
         self.mistakes.push(Mistake { origin, key: key.to_owned(), problem });
     }
 
+    /// Where a key was written, or what holds it.
+    fn nearest_place(&self, key: &str) -> Origin {
+        let mut key = key;
+        loop {
+            match (self.written.get(key), key.rfind(['.', '['])) {
+                (Some(origin), _) => return origin.clone(),
+                (None, Some(end)) => key = &key[..end],
+                (None, None) => return Origin::Default,
+            }
+        }
+    }
+
     fn is_written(&self, key: &str) -> bool {
         self.written.contains_key(key)
     }
@@ -177,7 +189,8 @@ fn apigateway(config: &Config, findings: &mut Findings<'_>) {
         return;
     }
     for (key, problem) in apis::mistakes(config) {
-        findings.conflict(&key, problem);
+        let origin = findings.nearest_place(&key);
+        findings.mistakes.push(Mistake { origin, key, problem: Problem::Conflict(problem) });
     }
 }
 

@@ -267,7 +267,8 @@ fn the_printed_reference_is_a_configuration_with_the_defaults() {
             let bare = line.strip_prefix("# ").unwrap_or(line);
             if bare.starts_with('[') {
                 // What has to have an address is not there without one.
-                let needs_more = ["[[", "[functions.", "[events.destinations.", "[apigateway.apis."];
+                let needs_more =
+                    ["[[", "[functions.", "[events.destinations.", "[apigateway.apis.", "[apigateway.endpoints."];
                 is_in_list = needs_more.iter().any(|start| bare.starts_with(start));
             }
             let name = bare.split(" = ").next().unwrap_or_default();

@@ -125,15 +125,22 @@ fn a_function_of_an_application_runs_and_finds_its_way_back() {
     own.session_token = Some(Secret::new(of("AWS_SESSION_TOKEN")));
     assert_eq!(server.invoke("chat-live-say", "{}", &own).0, 200);
 
+    // Clients reach the API at the address that was printed, and at no other.
+    let (status, client) = server.upgrade("/live");
+    assert_eq!((status, server.upgrade("/dev").0), (101, 404));
+
     let metrics = server.get("/metrics").1;
     for line in [
         r#"fanfare_functions_calls_total{function="chat-live-say"} 2"#,
         r#"fanfare_functions_cold_starts_total{function="chat-live-say"} 1"#,
         r#"fanfare_functions_call_seconds_count{function="chat-live-say"} 2"#,
         r#"fanfare_functions_errors_total{function="chat-live-say",error="failed"} 0"#,
+        "fanfare_apigateway_connects_total 1",
+        "fanfare_apigateway_connections 1",
     ] {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
     }
+    drop(client);
     let pid = nix::unistd::Pid::from_raw(i32::try_from(answer["pid"].as_i64().unwrap()).unwrap());
     assert!(nix::sys::signal::kill(pid, None).is_ok());
     assert_eq!(server.stop(), Some(0));

@@ -59,6 +59,18 @@ impl Server {
         exchange(stream, "POST", path, body, headers)
     }
 
+    /// Opens a WebSocket, and the status of the answer; it stays open for as long as the stream.
+    pub(crate) fn upgrade(&self, path: &str) -> (u16, TcpStream) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let head = "host: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n";
+        let key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        stream.write_all(format!("GET {path} HTTP/1.1\r\n{head}{key}\r\n").as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+        (line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default(), stream)
+    }
+
     /// Asks for a page.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let stream = TcpStream::connect(self.address).unwrap();

@@ -23,15 +23,20 @@ url = "http://127.0.0.1:9/"
 idle_timeout_s = 60
 binary = "base64"
 
+[apigateway.endpoints.sqs]
+url = "http://127.0.0.1:9324"
+access_key_id = "AK"
+secret_access_key = "hush"
+
 [[apigateway.apis]]
 id = "chat"
 options = { binary = "reject", legacy_gone = true }
 domains = [{ name = "ws.example.com", stage = "live" }]
 api_keys = [{ id = "partner", value = "hush-hush", quota = { limit = 10, period = "week" } }]
 authorizers.door = { function = "door", identity_sources = "route.request.querystring.token" }
-stages.dev = {}
+stages.dev.variables = { path = "a" }
 stages.live.throttle = { rate = 2, burst = 5 }
-models.order = '{"type": "object", "required": null}'
+models.order = '{"type": "object", "default": null}'
 models.line = { type = "string" }
 
 [apigateway.apis.routes."$connect"]
@@ -70,18 +75,19 @@ fn functions_that_run_here_are_read() {
 fn apis_are_read_with_the_options_of_all() {
     let config = from_file(CHAT).unwrap();
     let [chat, other] = &config.apigateway.apis[..] else { panic!("two APIs") };
-    assert_eq!(chat.origin, "fanfare.toml:17:1");
+    assert_eq!(chat.origin, "fanfare.toml:22:1");
     assert_eq!((chat.options.binary, other.options.binary), (Binary::Reject, Binary::Base64));
     assert_eq!((chat.options.idle_timeout_s, other.options.idle_timeout_s), (60, 60));
     assert!(chat.options.legacy_gone && !other.options.legacy_gone);
     assert_eq!(config.apigateway.options(), other.options);
     assert_eq!(Apigateway::default().options(), fanfare_apigateway::model::Options::default());
     assert_eq!(chat.stages["live"].throttle.map(|throttle| (throttle.rate, throttle.burst)), Some((2.0, 5)));
+    assert!(config.apigateway.services().unwrap()["sqs"].credential.is_some());
     assert_eq!(chat.api_keys[0].quota.map(|quota| quota.period), Some(Period::Week));
-    assert_eq!(chat.models["order"]["required"], serde_json::Value::Null);
+    assert_eq!(chat.models["order"]["default"], serde_json::Value::Null);
     assert_eq!(chat.models["line"]["type"], "string");
     let connect = &chat.routes["$connect"];
-    assert_eq!((connect.authorization, connect.origin.as_str()), (Authorization::Custom, "fanfare.toml:28:1"));
+    assert_eq!((connect.authorization, connect.origin.as_str()), (Authorization::Custom, "fanfare.toml:33:1"));
     let join = chat.routes["rooms/join us"].integration.as_ref().unwrap();
     assert_eq!((join.kind, join.timeout_ms), (IntegrationKind::Http, 29_000));
     assert!(!format!("{config:?}").contains("hush"));
@@ -149,7 +155,7 @@ fn keys_of_apis_that_contradict_one_another_are_told() {
         assert_eq!(from_file(&format!("apigateway.host = '{host}'\n")).is_ok(), is_good, "{host}");
     }
     let text = "[[apigateway.apis]]\nid = 'Chat'\n\
-                [[apigateway.apis]]\nid = 'a'\nstages.dev = {}\nmodels.m = '{'\nmodels.n = 5\n\
+                [[apigateway.apis]]\nid = 'a'\nstages.dev.variables = { v = '1' }\nmodels.m = '{'\nmodels.n = 5\n\
                 domains = [{ name = 'a.example:443', stage = 'live' }]\n\
                 api_keys = [{ id = 'k', value = 'hush' }, { id = 'k', value = 'hush' }]\n\
                 authorizers.door = { function = 'door' }\n\
@@ -162,23 +168,23 @@ fn keys_of_apis_that_contradict_one_another_are_told() {
                 [apigateway.apis.routes.'$connect']\napi_key_required = true\n";
     let found = mistakes(text);
     let wanted = [
-        "fanfare.toml:2:6: apigateway.apis[0].id: an id has 1 to 32 lower-case letters and digits",
         "fanfare.toml:1:1: apigateway.apis[0]: there is no stage",
-        "fanfare.toml:8:46: apigateway.apis[1].domains[0].stage: there is no stage \"live\"",
-        "fanfare.toml:8:21: apigateway.apis[1].domains[0].name: a domain is a host name",
-        "fanfare.toml:13:14: apigateway.apis[1].routes.$connect.authorizer: there is no authorizer \"gate\"",
+        "fanfare.toml:2:6: apigateway.apis[0].id: \"Chat\" is no id",
         "fanfare.toml:15:14: apigateway.apis[1].routes.$default.authorizer: it is not asked unless",
-        "fanfare.toml:16:24: apigateway.apis[1].routes.$default.request_models.x: there is no model \"none\"",
-        "fanfare.toml:17:15: apigateway.apis[1].routes.$default.integration: `function` is missing",
-        "fanfare.toml:6:12: apigateway.apis[1].models.m: the text is not valid JSON",
-        "fanfare.toml:7:12: apigateway.apis[1].models.n: a model is a table",
         "fanfare.toml:10:33: apigateway.apis[1].authorizers.door.function: there is no [functions.door]",
-        "fanfare.toml:9:50: apigateway.apis[1].api_keys[1].id: \"k\" names another key already",
-        "fanfare.toml:9:63: apigateway.apis[1].api_keys[1].value: another key has the same value",
+        "fanfare.toml:6:12: apigateway.apis[1].models.m: the text is not valid JSON",
+        "fanfare.toml:13:14: apigateway.apis[1].routes.$connect.authorizer: there is no authorizer \"gate\"",
+        "fanfare.toml:8:11: apigateway.apis[1].domains.a.example:443: write the host name",
+        "fanfare.toml:8:11: apigateway.apis[1].domains.a.example:443.stage: there is no stage \"live\"",
+        "fanfare.toml:9:12: apigateway.apis[1].api_keys.k.id: every key needs an id of its own",
+        "fanfare.toml:9:12: apigateway.apis[1].api_keys.k.value: every key needs a value of its own",
+        "fanfare.toml:7:12: apigateway.apis[1].models.n: #: a schema is an object",
+        "fanfare.toml:16:24: apigateway.apis[1].routes.$default.request_models.x: there is no model \"none\"",
+        "fanfare.toml:17:15: apigateway.apis[1].routes.$default.integration.function: it is missing",
         "fanfare.toml:21:6: apigateway.apis[2].id: \"a\" is the id of another API already",
-        "fanfare.toml:22:1: apigateway.apis[2].stages.x y: a stage's name has letters",
-        "fanfare.toml:23:22: apigateway.apis[2].stages.x y.route_throttles.no: there is no such route",
         "fanfare.toml:25:20: apigateway.apis[2].routes.$connect.api_key_required: there are no `api_keys`",
+        "fanfare.toml:22:1: apigateway.apis[2].stages.x y: a stage's name has",
+        "fanfare.toml:23:22: apigateway.apis[2].stages.x y.route_throttles.no: there is no such route",
     ];
     assert_eq!(found.len(), wanted.len(), "{found:#?}");
     for (found, start) in found.iter().zip(wanted) {
