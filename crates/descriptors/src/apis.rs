@@ -3,6 +3,7 @@
 use fanfare_apigateway::Api;
 use fanfare_apigateway::model::{Integration, IntegrationKind, Options, Passthrough, Route};
 
+use crate::nearest::hint;
 use crate::node::Place;
 use crate::scope::Scope;
 
@@ -61,7 +62,7 @@ pub(crate) fn integration(kind: IntegrationKind, place: &Place) -> Integration {
 /// Adds a route. The last of one key wins, as in the original, with a note.
 pub(crate) fn add_route(scope: &Scope<'_>, api: &mut Api, key: &str, route: Route, place: &Place) {
     if key.is_empty() || (key.starts_with('$') && !matches!(key, "$connect" | "$disconnect" | "$default")) {
-        let near = crate::nearest::hint(key, ["$connect", "$disconnect", "$default"]);
+        let near = hint(key, ["$connect", "$disconnect", "$default"]);
         let text = format!("a route cannot have the key {key:?}{near}; only the three of the gateway begin with `$`");
         scope.mistake(place, text);
         return;
@@ -86,7 +87,16 @@ pub(crate) fn check(scope: &Scope<'_>, api: &Api, place: &Place) {
             scope.mistake(place, text);
         }
     }
+    for domain in api.domains.iter().filter(|domain| !api.stages.contains_key(&domain.stage)) {
+        let near = hint(&domain.stage, api.stages.keys().map(String::as_str));
+        let text = format!("the domain {} is for the stage {:?}, and there is none{near}", domain.name, domain.stage);
+        scope.mistake(place, text);
+    }
     for (name, stage) in &api.stages {
+        for key in stage.route_throttles.keys().filter(|key| !api.routes.contains_key(*key)) {
+            let near = hint(key, api.routes.keys().map(String::as_str));
+            scope.mistake(place, format!("the stage {name:?} has settings for {key:?}, which is no route{near}"));
+        }
         let is_long = stage
             .variables
             .iter()

@@ -19,10 +19,8 @@ const DAY_S: u64 = 86_400;
 
 /// Reads what concerns an API: `options`, `routes`, `domains`, `api_keys`.
 pub(crate) fn api(scope: &Scope<'_>, fields: &mut Fields<'_>, api: &mut Api) {
-    if let Some(node) = fields.get("options") {
-        if let Some(options) = options(scope, &node) {
-            api.options = options;
-        }
+    if let Some(options) = fields.get("options").and_then(|node| options(scope, &node)) {
+        api.options = options;
     }
     if let Some(node) = fields.get("routes") {
         for entry in node.entries() {

@@ -1,5 +1,6 @@
 //! What makes a function, in a serverless.yml and in a template.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ pub(crate) const MEMORY_MB: std::ops::RangeInclusive<u64> = 128..=10_240;
 /// Calls of one function at once.
 pub(crate) const CONCURRENCY: std::ops::RangeInclusive<u64> = 0..=100_000;
 
+/// A descriptor may have this many functions; CloudFormation takes no more resources.
+pub(crate) const FUNCTIONS_MAX: usize = 500;
+
 /// A function of which nothing but its name is known.
 pub(crate) fn config(name: String, alias: &str, root: PathBuf, defaults: &Defaults, place: &Place) -> HandlerConfig {
     HandlerConfig {
@@ -59,6 +63,17 @@ pub(crate) fn config(name: String, alias: &str, root: PathBuf, defaults: &Defaul
 /// A number that its bounds keep small.
 pub(crate) fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Complains about names that two functions have.
+pub(crate) fn check_all(scope: &Scope<'_>, functions: &[HandlerConfig], place: &Place) {
+    let mut seen: BTreeMap<&str, &HandlerConfig> = BTreeMap::new();
+    for function in functions {
+        if let Some(other) = seen.insert(&function.name, function) {
+            let (name, one, two) = (&function.name, &other.origin, &function.origin);
+            scope.mistake(place, format!("the functions at {one} and {two} are both called {name:?}; rename one"));
+        }
+    }
 }
 
 /// Complains about names that functions cannot have.
@@ -108,7 +123,7 @@ pub(crate) fn of_address(scope: &Scope<'_>, functions: &[HandlerConfig], node: &
     let own = physical::function_arn(scope, "");
     // A version or an alias may follow; here is one version of everything.
     let name = arn.strip_prefix(&own).unwrap_or(arn);
-    let name = if name.starts_with("arn:") || name.contains("${") { name } else { before_colon(name) };
+    let name = if name.starts_with("arn:") { name } else { before_colon(name) };
     let is_here = functions.iter().any(|one| one.name == name || one.alias.as_deref() == Some(name));
     if !is_here && !name.contains("${") {
         let near = hint(name, functions.iter().map(|one| one.name.as_str()));

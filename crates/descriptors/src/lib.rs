@@ -46,7 +46,7 @@ use fanfare_apigateway::Api;
 use fanfare_runtime::HandlerConfig;
 
 pub use error::{DescriptorError, MISTAKES_MAX, Mistake};
-pub use options::ReadOptions;
+pub use options::{Environment, ReadOptions};
 
 use node::Node;
 use scope::Scope;

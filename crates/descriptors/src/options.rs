@@ -5,6 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Finds the value of an environment variable.
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What a descriptor is read with.
 #[derive(Clone)]
 pub struct ReadOptions {
@@ -26,8 +29,8 @@ pub struct ReadOptions {
     pub endpoint: Option<String>,
     /// Folder for code that stands in a descriptor; `.fanfare/code` beside the descriptor where nothing is said.
     pub code: Option<PathBuf>,
-    /// Looks up `${env:..}`. The variables of this process by default.
-    pub env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    /// Looks up `${env:..}`: by default among the variables of this process.
+    pub env: Environment,
 }
 
 impl Default for ReadOptions {

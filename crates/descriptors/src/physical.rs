@@ -86,6 +86,12 @@ pub(crate) fn reference(scope: &Scope<'_>, resource: &Resource) -> String {
             let (name, account) = (name(scope, resource), &scope.options.account);
             format!("https://sqs.{}.{URL_SUFFIX}/{account}/{name}", scope.region)
         }
+        "AWS::Lambda::Alias" | "AWS::Lambda::Version" => {
+            let text = |key| resource.property(scope, key).and_then(|node| scope.text(&node)).unwrap_or_default();
+            let (function, alias) = (text("FunctionName"), text("Name"));
+            let arn = if function.starts_with("arn:") { function } else { function_arn(scope, &function) };
+            format!("{arn}:{}", if alias.is_empty() { "1" } else { &alias })
+        }
         _ => name(scope, resource),
     }
 }
@@ -94,6 +100,7 @@ pub(crate) fn reference(scope: &Scope<'_>, resource: &Resource) -> String {
 pub(crate) fn attribute(scope: &Scope<'_>, resource: &Resource, attribute: &str) -> Option<String> {
     match attribute {
         "Arn" | "TopicArn" => resource_arn(scope, resource),
+        "FunctionArn" | "AliasArn" if resource.kind.starts_with("AWS::Lambda::") => Some(reference(scope, resource)),
         "ApiEndpoint" => Some(format!("wss://{}", api_host(scope, &reference(scope, resource)))),
         "ApiId" | "QueueUrl" => Some(reference(scope, resource)),
         "TopicName" | "QueueName" | "Name" => Some(name(scope, resource)),

@@ -34,7 +34,8 @@ pub(crate) struct Resource {
 }
 
 /// Keys of a resource beside its type and properties that have no effect on how it runs here.
-const ATTRIBUTES: [&str; 7] = [
+const ATTRIBUTES: [&str; 8] = [
+    "Description",
     "DependsOn",
     "DeletionPolicy",
     "UpdateReplacePolicy",

@@ -295,17 +295,18 @@ fn option(scope: &Scope<'_>, variables: &Variables, source: &str, address: &str,
     value.map_or(Found::None(Why::Text(why)), |value| Found::Value(Node::text(value, place)))
 }
 
-/// What the user gave, or what `params` has for the stage, or for `default`.
+/// What the user gave, or what `params` has for the stage, or for `default`; in version 4, what `stages` has.
 fn param(scope: &Scope<'_>, variables: &Variables, address: &str, place: &Place) -> Found {
     if let Some(value) = scope.options.params.get(address) {
         return Found::Value(Node::text(value.as_str(), place));
     }
     for stage in [variables.stage.as_str(), "default"] {
-        let source = format!("self:params.{stage}.{address}");
-        let keys = ["params", stage, address];
-        let found = one_at_a_time(scope, variables, &source, place, || walk(scope, &variables.root, keys));
-        if !matches!(found, Found::None(_)) {
-            return found;
+        for keys in [vec!["params", stage, address], vec!["stages", stage, "params", address]] {
+            let source = format!("self:{}", keys.join("."));
+            let found = one_at_a_time(scope, variables, &source, place, || walk(scope, &variables.root, keys));
+            if !matches!(found, Found::None(_)) {
+                return found;
+            }
         }
     }
     let why = format!("no such parameter; give {address:?} as a parameter, or write a default behind a comma");

@@ -49,6 +49,27 @@ pub(crate) struct Events {
     pub(crate) routes: Vec<(String, Route, Place)>,
 }
 
+/// The logical name of a route, which resources may refer to.
+pub(crate) fn logical(key: &str) -> String {
+    let key = key.replace('$', "S").replace('/', "Slash").replace('-', "Dash");
+    format!("{}WebsocketsRoute", key.replace('_', "Underscore").replace('.', "Period"))
+}
+
+/// Route keys of a function's events, as far as they can be found out without a word.
+pub(crate) fn keys(scope: &Scope<'_>, function: &Entry) -> impl Iterator<Item = String> {
+    let body = scope.resolve(&function.value);
+    let events = body.get("events").map(|node| scope.resolve(node));
+    let items: Vec<Node> = match events.map(|node| node.value) {
+        Some(Value::List(items)) => items.to_vec(),
+        _ => Vec::new(),
+    };
+    let key = |item: Node| {
+        let event = item.get("websocket")?;
+        Some(event.get("route").unwrap_or(event).as_text()?.to_owned())
+    };
+    items.into_iter().filter_map(key)
+}
+
 /// Reads one item of `events`.
 pub(crate) fn read(scope: &Scope<'_>, function: &str, event: &Node, parts: &mut Parts) {
     if event.entries().is_empty() && !event.is_void() {

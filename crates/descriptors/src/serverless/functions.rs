@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cloudformation::Parts;
 use crate::fields::Fields;
-use crate::functions::{self as shared, CONCURRENCY, MEMORY_MB, OF_SERVERLESS, TIMEOUT_S, small};
+use crate::functions::{self as shared, CONCURRENCY, FUNCTIONS_MAX, MEMORY_MB, OF_SERVERLESS, TIMEOUT_S, small};
 use crate::node::{Entry, Node};
 use crate::scope::Scope;
 
@@ -30,6 +30,9 @@ pub(crate) fn normal(key: &str) -> String {
 pub(crate) fn read(scope: &Scope<'_>, file: &mut Fields<'_>, provider: &Provider, parts: &mut Parts) {
     let Some(node) = file.get("functions") else { return };
     let node = super::maps(scope, &node);
+    if node.entries().len() > FUNCTIONS_MAX {
+        return scope.mistake(&node.place, format!("more than {FUNCTIONS_MAX} functions; split the service"));
+    }
     let mut waiting = Vec::new();
     for entry in node.entries() {
         let events = function(scope, entry, provider, parts);

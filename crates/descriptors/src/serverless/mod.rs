@@ -7,7 +7,7 @@ mod provider;
 use fanfare_apigateway::Api;
 use fanfare_apigateway::model::Stage;
 
-use crate::cloudformation::Parts;
+use crate::cloudformation::{Globals, Parts};
 use crate::extensions;
 use crate::fields::Fields;
 use crate::files;
@@ -48,10 +48,11 @@ pub(crate) fn read(scope: &mut Scope<'_>, root: &Node) -> Application {
     plugins(scope, &mut fields);
     rest(scope, &mut fields);
     fields.finish();
-    cloudformation::collect(scope, &mut parts);
+    cloudformation::collect(scope, &Globals::default(), &mut parts);
     for api in &parts.apis {
         apis::check(scope, api, &root.place);
     }
+    crate::functions::check_all(scope, &parts.functions, &root.place);
     crate::functions::bring_home(scope, &mut parts.functions, &parts.apis);
     let region = scope.options.region.clone().or(provider.region);
     let Parts { functions, apis, code, .. } = parts;
@@ -150,6 +151,7 @@ fn known(scope: &Scope<'_>, root: &Node, service: &str, stage: &str) -> Vec<(Str
         let logical = format!("{}LambdaFunction", functions::normal(&entry.key));
         known.push((format!("{logical}.Arn"), physical::function_arn(scope, &name)));
         known.push((logical, name));
+        known.extend(events::keys(scope, &entry).map(|key| (events::logical(&key), events::logical(&key))));
     }
     known
 }
@@ -219,6 +221,8 @@ fn custom(scope: &Scope<'_>, fields: &mut Fields<'_>, mut api: Api, parts: &mut 
             && resource.property(scope, "ApiId").and_then(|node| scope.text(&node)).as_ref() == Some(&api.id)
     });
     if !api.routes.is_empty() || is_used {
+        let at = parts.apis.len();
+        parts.routes.extend(api.routes.keys().map(|key| (events::logical(key), (at, key.clone()))));
         parts.apis.push(api);
     }
 }
@@ -248,7 +252,8 @@ fn rest(scope: &Scope<'_>, fields: &mut Fields<'_>) {
             inner.get(known);
         }
         inner.noted(&["Outputs", "Description", "AWSTemplateFormatVersion", "Metadata"], "nothing is deployed");
-        inner.refused(&["extensions", "Transform"], "write what it makes into the functions themselves");
+        inner.refused(&["Transform"], "macros run in AWS only; write what it makes");
+        extensions_of_resources(scope, &mut inner);
         inner.finish();
     }
     // What version 4 calls stages may hold parameters, which `param` finds.
@@ -272,6 +277,20 @@ fn rest(scope: &Scope<'_>, fields: &mut Fields<'_>) {
         "unresolvedVariablesNotificationMode",
         "enableLegacyDeploymentBucket",
         "provisionOnly",
+        "projectDir",
     ];
     fields.noted(&deployment, "it is about deploying");
+}
+
+/// `extensions` change what the framework makes: of that, only the API and the functions are made here.
+fn extensions_of_resources(scope: &Scope<'_>, fields: &mut Fields<'_>) {
+    let Some(node) = fields.get("extensions") else { return };
+    for entry in node.entries() {
+        if entry.key.starts_with("Websockets") || entry.key.ends_with("LambdaFunction") {
+            let text = format!("`extensions` of {} cannot be followed; say it in the function or its event", entry.key);
+            scope.mistake(&entry.place, text);
+        } else {
+            scope.note(&entry.place, format!("`extensions` of {} have no effect: it is not made here", entry.key));
+        }
+    }
 }

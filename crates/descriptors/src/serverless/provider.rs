@@ -128,6 +128,7 @@ fn api_gateway(scope: &Scope<'_>, fields: &mut Fields<'_>) {
         "restApiRootResourceId",
         "request",
         "shouldStartNameWithService",
+        "useProviderTags",
         "usagePlan",
         "timeoutInMillis",
         "stage",
@@ -178,6 +179,7 @@ fn without_effect(fields: &mut Fields<'_>) {
     fields.noted(&place, "it is about where Lambda runs functions");
     let deployment = [
         "profile",
+        "kinesis",
         "credentials",
         "deploymentMethod",
         "deploymentBucket",

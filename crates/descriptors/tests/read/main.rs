@@ -1,8 +1,12 @@
 //! Descriptors as people write them.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod hostile;
 mod mistakes;
 mod present;
 mod serverless;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

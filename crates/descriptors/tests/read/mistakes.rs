@@ -92,3 +92,26 @@ fn topics_and_functions_do_not_share_a_route() {
         assert!(shown.contains(line), "{line:?} is not in\n{shown}");
     }
 }
+
+#[test]
+fn what_does_not_fit_together() {
+    let text = "service: s\nprovider: {name: aws, runtime: python3.12}\ncustom: {fanfare: {domains: [{name: a.test, stage: \
+                prod}]}}\nfunctions:\n  f: {name: same, handler: a.a, events: [websocket: go]}\n  g: {name: same, handler: a.a}\n";
+    let shown = wrong("serverless.yml", text);
+    assert!(shown.contains("the domain a.test is for the stage \"prod\", and there is none"), "{shown}");
+    assert!(
+        shown.contains("the functions at serverless.yml:5 and serverless.yml:6 are both called \"same\""),
+        "{shown}"
+    );
+}
+
+#[test]
+fn quotas_of_the_original_are_kept() {
+    let mut text =
+        "service: s\nprovider: {name: aws, runtime: python3.12}\nfunctions:\n  f:\n    handler: a.a\n    events:\n"
+            .to_owned();
+    for at in 0..301 {
+        text.push_str(&format!("      - websocket: r{at}\n"));
+    }
+    assert!(wrong("serverless.yml", &text).contains("has 301 routes; at most 300 are possible"));
+}

@@ -186,3 +186,56 @@ fn dotenv_files_are_read_when_asked_for() {
     let own = ReadOptions { env: Arc::new(|_| Some("from outside".to_owned())), ..options() };
     assert_eq!(function(&read(folder.path(), &own).unwrap(), "f").environment["A"], "from outside");
 }
+
+#[test]
+fn parameters_of_version_4_stand_under_stages() {
+    let text = "service: s\nstages: {default: {params: {a: one}}, prod: {params: {a: two}}}\nprovider: {name: aws, runtime: \
+                python3.12, environment: {A: '${param:a}'}}\nfunctions: {f: {handler: a.a}}\n";
+    let at = |stage: &str| {
+        let options = ReadOptions { stage: Some(stage.to_owned()), ..options() };
+        function(&read_text("serverless.yml", text, &options).unwrap(), "f").environment["A"].clone()
+    };
+    assert_eq!((at("dev"), at("prod")), ("one".to_owned(), "two".to_owned()));
+}
+
+#[test]
+fn an_id_that_is_given_is_that_of_the_api_and_of_addresses() {
+    let text = "service: s\nprovider:\n  name: aws\n  runtime: python3.12\n  websocketsApiRouteSelectionExpression: \
+                ${request.body.service}/${request.body.action}\n  apiGateway: {websocketApiId: !ImportValue shared-api}\n  logs: \
+                {websocket: true}\n  environment: {URL: !GetAtt WebsocketsApi.ApiEndpoint}\nfunctions:\n  f: {handler: a.a, \
+                events: [websocket: chat/join]}\n";
+    let options = ReadOptions { values: values(&[("import:shared-api", "abc123")]), ..options() };
+    let application = read_text("serverless.yml", text, &options).unwrap();
+    let api = &application.apis[0];
+    assert_eq!(api.id, "abc123");
+    assert_eq!(api.route_selection_expression, "${request.body.service}/${request.body.action}");
+    assert_eq!(api.routes.keys().collect::<Vec<_>>(), ["chat/join"]);
+    assert!(api.stages["dev"].access_log.as_ref().is_some_and(|format| format.contains("$context.routeKey")));
+    // Nobody said where this server is reached.
+    let environment = &function(&application, "f").environment;
+    assert_eq!(environment["URL"], "wss://abc123.execute-api.us-east-1.amazonaws.com");
+}
+
+#[test]
+fn two_apis_are_told_apart_by_paths() {
+    let text = "service: s\nprovider: {name: aws, runtime: python3.12, environment: {URL: !GetAtt WebsocketsApi.ApiEndpoint}}\n\
+                functions: {f: {handler: a.a, events: [websocket: go]}}\nresources:\n  Resources:\n    Second:\n      Type: \
+                AWS::ApiGatewayV2::Api\n      Properties: {Name: second, ProtocolType: WEBSOCKET, RouteSelectionExpression: \
+                $request.body.action}\n";
+    let options = ReadOptions { endpoint: Some("gateway.test:8080".to_owned()), ..options() };
+    let application = read_text("serverless.yml", text, &options).unwrap();
+    let first = application.apis.iter().find(|api| api.routes.contains_key("go")).unwrap();
+    assert_eq!(application.apis.len(), 2);
+    assert_eq!(function(&application, "f").environment["URL"], format!("wss://gateway.test:8080/{}", first.id));
+}
+
+#[test]
+fn the_dotenv_plugin_gives_its_variables_to_all_functions() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "service: s\nplugins: [serverless-dotenv-plugin]\ncustom: {dotenv: {exclude: [B]}}\nprovider: {name: aws, \
+                runtime: python3.12, environment: {C: own}}\nfunctions: {f: {handler: a.a}}\n";
+    std::fs::write(folder.path().join("serverless.yml"), text).unwrap();
+    std::fs::write(folder.path().join(".env"), "A=1\nB=2\nC=3\n").unwrap();
+    let application = read(folder.path(), &options()).unwrap();
+    assert_eq!(function(&application, "f").environment, values(&[("A", "1"), ("C", "own")]));
+}
