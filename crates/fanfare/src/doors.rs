@@ -1,17 +1,21 @@
 //! The doors of this build: one line each.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::anyhow;
 use fanfare_admin::{Operations, OperationsDoor};
-use fanfare_apigateway::Api;
+use fanfare_apigateway::check::Mistake;
+use fanfare_apigateway_door::{ApiGatewayDoor, ApiGatewayOptions};
 use fanfare_door::Door;
 use fanfare_events_door::{EventsDoor, EventsOptions};
+use fanfare_functions::{HttpCaller, Reach};
 use fanfare_lambda_door::{LambdaDoor, LambdaOptions};
 use fanfare_mqtt::{MqttDoor, RuleOptions};
 
 use crate::access::SharedAccess;
 use crate::config::Config;
+use crate::exit::Misuse;
 use crate::hosting::Hosted;
 
 /// Every door, in the order of their numbers. The start page is the last to be asked whether a path is its own.
@@ -39,16 +43,27 @@ pub(crate) fn all(
         http_allow: config.iot.http_allow.clone(),
         account: config.aws.account.clone(),
     };
-    // For the door of API Gateway: the APIs of the configuration and of the application.
-    let apis: Vec<Api> = hosted.apis.clone();
-    tracing::debug!(apis = apis.len(), "WebSocket APIs");
+    let apigateway = ApiGatewayDoor::new(ApiGatewayOptions {
+        apis: hosted.apis.clone(),
+        region: config.aws.region.clone(),
+        account: config.aws.account.clone(),
+        functions: shared.functions.clone(),
+        access: shared.access.clone(),
+        http: HttpCaller::new(Reach::Anywhere, None)?,
+        endpoints: BTreeMap::new(),
+    });
     Ok(vec![
         Arc::new(fanfare_native::NativeDoor), //
         Arc::new(
             MqttDoor::with_authority(config.mqtt.options(&config.iot), shared.authority.clone()).with_rules(rules)?,
         ),
         Arc::new(events),
+        Arc::new(apigateway.map_err(|mistakes| Misuse(lines(&mistakes)))?),
         Arc::new(LambdaDoor::new(LambdaOptions { functions: shared.functions.clone(), access: shared.access.clone() })),
         Arc::new(OperationsDoor::new(operations)),
     ])
+}
+
+fn lines(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n")
 }
