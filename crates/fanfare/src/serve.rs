@@ -77,9 +77,13 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     tracing::info!(connections = server.gateway.connection_count(), within_ms = drain_ms, "draining");
     runtime.spawn(exit_at_second_signal());
     let gateway = server.gateway.clone();
+    let functions = access.functions.clone();
+    let calls_end = runtime.spawn(async move { functions.drain(Duration::from_millis(drain_ms)).await });
     gateway.announce_drain();
     std::thread::sleep(Duration::from_millis(config.limits.drain_grace_ms));
     server.drain(drain_ms);
+    // The processes of functions end last: both wait for calls.
+    runtime.block_on(calls_end)?;
     runtime.block_on(finish(&gateway, host.as_deref(), Duration::from_millis(drain_ms)));
     post_usage(&gateway, &usage);
     gateway.core.tell_heads();
