@@ -47,10 +47,12 @@ pub struct HostOptions {
     pub node: Option<PathBuf>,
     /// Whether an application's own `node_modules/aws-lambda-ric` runs its handlers, where there is one.
     pub use_official_node_client: bool,
-    /// Folders in which Node looks for packages that an application does not bring, such as the AWS SDK. Only for
-    /// `require`: ECMAScript modules do not look there.
+    /// A `node_modules` folder for what applications do not bring, such as the AWS SDK.
     pub node_path: Option<PathBuf>,
-    /// Whether a change of the code begins new processes. Folders are looked at every [`reload::PERIOD`].
+    /// What npm installs on first use for applications that lack one of them, such as
+    /// `@aws-sdk/client-apigatewaymanagementapi@3`; Lambda has the AWS SDK for all. Empty for nothing.
+    pub node_packages: Vec<String>,
+    /// Whether a change of the code begins new processes. Folders are looked at every [`RELOAD_PERIOD`](crate::RELOAD_PERIOD).
     pub reload: bool,
 }
 
@@ -70,6 +72,7 @@ impl HostOptions {
             node: None,
             use_official_node_client: false,
             node_path: None,
+            node_packages: Vec::new(),
             reload: false,
         }
     }
@@ -111,6 +114,7 @@ impl Host {
             node: options.node.clone(),
             use_official_node_client: options.use_official_node_client,
             node_path: options.node_path.clone(),
+            node_packages: options.node_packages.clone(),
         });
         let slots = Slots::new(options.concurrency_max.max(1));
         let common = Arc::new(Common {
@@ -133,7 +137,7 @@ impl Host {
     pub fn add(&self, config: HandlerConfig) -> Result<Arc<HostedFunction>, HostError> {
         let config = check::checked(config)?;
         let mut functions = self.common.functions.lock();
-        if functions.iter().any(|other| check::is_same_name(other.config(), &config)) {
+        if functions.iter().any(|other| other.config().name == config.name) {
             return Err(HostError::Duplicate { name: config.name, origin: config.origin });
         }
         let slots = self.slots_for(&config)?;
