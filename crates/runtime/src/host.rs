@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -35,6 +37,9 @@ pub struct HostOptions {
     pub region: String,
     /// Processes of all functions together, at least 1. Reserved concurrency is taken from it.
     pub concurrency_max: usize,
+    /// Processes of one function that begin at once, at least 1. Further calls wait for these, or for those that end
+    /// their calls meanwhile.
+    pub starts_max: usize,
     /// Variables of all processes, such as `AWS_ENDPOINT_URL`. A function's own win.
     pub variables: BTreeMap<String, String>,
     /// Certificates that the processes trust, in PEM. It replaces their own store, so it holds the system's too.
@@ -57,7 +62,8 @@ pub struct HostOptions {
 }
 
 impl HostOptions {
-    /// Account 000000000000 in us-east-1, 1,000 processes, no variables, no keys, no reloading.
+    /// Account 000000000000 in us-east-1, 1,000 processes of which two for each processor (at least 4) begin together,
+    /// no variables, no keys, no reloading.
     #[must_use]
     pub fn new(runtimes_dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -65,6 +71,7 @@ impl HostOptions {
             account: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
             concurrency_max: 1_000,
+            starts_max: 2 * available_parallelism().map_or(2, NonZeroUsize::get).max(2),
             variables: BTreeMap::new(),
             ca_bundle: None,
             credential: Arc::new(|_| ChildCredential::default()),
