@@ -180,3 +180,6 @@ impl CompiledRoute {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,3 +69,6 @@ impl Template {
         render::Renderer::new(data).run(&self.block)
     }
 }
+
+#[cfg(test)]
+mod tests;
