@@ -94,11 +94,6 @@ impl Variable {
         self.value(around).map(written)
     }
 
-    /// Whether it can have a value while somebody asks to be let in.
-    pub(crate) fn is_of_upgrade(&self) -> bool {
-        self.is_of_request() && !matches!(self, Self::Body(_))
-    }
-
     /// Whether it can have a value before an integration answered.
     pub(crate) fn is_of_request(&self) -> bool {
         !matches!(self, Self::Status | Self::ResponseHeader(_) | Self::ResponseHeaders(_) | Self::ResponseBody(_))

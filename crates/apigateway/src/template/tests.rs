@@ -71,11 +71,63 @@ fn input_that_is_no_json() {
         ("$input.path('$')", Some("hi"), "hi"),
         ("[$input.path('$.a')]", Some("hi"), "[]"),
         ("$input.json('$.a')", Some("hi"), r#""""#),
-        ("$input.json('$') [$input.path('$')] [$input.body]", None, "{} [] []"),
+        ("$input.json('$') [$input.path('$.a')] $input.body", None, "{} [] {}"),
+        ("$input.json('$') $input.json('$.a') [$input.path('$.a')] $input.body", Some(""), "{} \"\" [] {}"),
+        ("[$input.json('$.a').nope]", Some("hi"), "[]"),
     ];
     for (template, body, expected) in table {
         assert_eq!(render_with(template, body).unwrap(), expected, "{template} of {body:?}");
     }
+}
+
+#[test]
+fn what_was_set_to_nothing_prints_nothing() {
+    check(&[
+        ("#set($x = $input.path('$.nope'))[$x][$x.deeper]", "[][]"),
+        ("#set($x = $input.path('$'))[$x.nope][$x.data.none]", "[][]"),
+        ("#foreach($x in $util.parseJson('[1, null]'))[$x]#end", "[1][]"),
+    ]);
+}
+
+/// The kind of template that passes everything on, with a #define for the parts.
+#[test]
+fn a_whole_request() {
+    let template = r##"
+#set($all = $input.params())
+#define($pairs)
+{#foreach($name in $map.keySet())
+  "$name": "$util.escapeJavaScript($map.get($name))"#if($foreach.hasNext),#end
+#end}
+#end
+{
+  "body": $input.json('$'),
+  #set($map = $all.header)
+  "headers": $pairs,
+  #set($map = $all.querystring)
+  "query": $pairs,
+  #set($map = $stageVariables)
+  "stage": $pairs,
+  #set($map = $context.authorizer)
+  "authorizer": $pairs,
+  "claims": "$context.authorizer.claims.sub",
+  "items": [
+  #foreach($item in $input.path('$.items'))
+    {"id": $item.id, "name": "$!item.name"}#if($foreach.hasNext),#end
+  #end
+  ]
+}"##;
+    let rendered = render_with(template, Some(r#"{"items": [{"id": 1, "name": "a"}, {"id": 2}]}"#)).unwrap();
+    let read: serde_json::Value = serde_json::from_str(&rendered).unwrap_or_else(|error| panic!("{error}: {rendered}"));
+    let expected = json!({
+        "body": {"items": [{"id": 1, "name": "a"}, {"id": 2}]},
+        "headers": {"X-One": "1", "X-Two": "2"},
+        "query": {"token": "t1"},
+        "stage": {"table": "Orders"},
+        "authorizer": {"principalId": "user|1", "level": "3"},
+        "claims": "",
+        "items": [{"id": 1, "name": "a"}, {"id": 2, "name": ""}],
+    });
+    assert_eq!(read, expected);
 }
 
 #[test]

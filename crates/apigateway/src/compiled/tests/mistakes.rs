@@ -6,7 +6,7 @@ fn full_of_mistakes() -> Value {
         "route_selection_expression": "$context.x",
         "api_key_selection_expression": "$request.body.key",
         "stages": {"d v": {"variables": {"a b": "x"}, "route_throttles": {"no": {"rate": -1.0, "burst": 1}}}},
-        "authorizers": {"auth": {"function": "", "identity_sources": ["route.request.body.x", "x"]}},
+        "authorizers": {"auth": {"function": "", "identity_sources": ["route.request.body.x", "x", "route.request.header.A, $request.querystring.b"]}},
         "models": {"Bad": {"type": "text"}},
         "domains": [{"name": "https://x", "stage": "no"}],
         "api_keys": [{"id": "k", "value": "v"}, {"id": "k", "value": "v"}],
