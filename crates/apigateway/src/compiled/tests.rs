@@ -62,3 +62,11 @@ fn response(value: Value, message: &str, answer: &IntegrationAnswer) -> Result<(
     let mapped = with_scope(Some(message), |scope| api.route("r").unwrap().integration_response(scope, answer))?;
     Ok((mapped.status, String::from_utf8(mapped.body).unwrap()))
 }
+
+#[test]
+fn it_can_be_used_by_all_threads() {
+    fn can<T: Send + Sync>() {}
+    can::<Compiled>();
+    can::<Scope<'_>>();
+    can::<MappingError>();
+}

@@ -332,6 +332,15 @@ fn everything_is_bounded() {
 }
 
 #[test]
+fn long_lines_are_read_in_a_moment() {
+    let error = Template::parse(&format!("{}#end", "$é$a".repeat(60_000))).unwrap_err();
+    assert_eq!((error.line, error.column), (1, 240_001));
+    let template = format!("{}\n$x\n\n  #end", "$a \"é\" $b".repeat(3));
+    let error = Template::parse(&template).unwrap_err();
+    assert_eq!((error.line, error.column), (4, 3));
+}
+
+#[test]
 fn nesting_is_bounded() {
     for (open, close) in
         [("#if(true)", "#end"), ("#set($x = ", ")"), ("$x[", "]"), ("#if(", ")#end"), ("#foreach($x in [", "])#end")]
@@ -343,6 +352,8 @@ fn nesting_is_bounded() {
     for inner in ["(", "!", "[", "{'a':", "-", "$x[", "$x.get("] {
         assert!(Template::parse(&format!("#set($x = {}1", inner.repeat(100_000))).is_err(), "{inner}");
     }
+    let rows = (0..30).fold("1".to_owned(), |inner, _| format!("({inner}){}", " + 1".repeat(60)));
+    assert_eq!(render(&format!("#set($x = {rows})$x")), "1801");
     let row = format!("#set($x = {}1)$x", "1 + ".repeat(60));
     assert_eq!(render(&row), "61");
 }

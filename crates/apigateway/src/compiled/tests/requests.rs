@@ -28,6 +28,19 @@ fn functions() {
 }
 
 #[test]
+fn functions_that_are_only_told() {
+    let later = |kind: &str, value: &str| {
+        let parameters = json!({"integration.request.header.x-amz-invocation-type": value});
+        let api = integration(json!({"kind": kind, "function": "f", "request_parameters": parameters}));
+        with_scope(Some("{}"), |scope| api.route("r").unwrap().is_called_later(scope))
+    };
+    assert!(later("aws", "'Event'"));
+    assert!(!later("aws", "'RequestResponse'"));
+    assert!(!later("aws", "context.nothing"));
+    assert!(!later("aws_proxy", "'Event'"));
+}
+
+#[test]
 fn web_servers() {
     let (method, url, headers, body) = http(
         json!({"kind": "http_proxy", "uri": "https://${stageVariables.host}/{room}/x", "method": "put",
