@@ -209,6 +209,25 @@ headers = ["x-api-key: hush"]
                 assert json.loads(lines_of(reader)[0])["source"] == "s"
 
 
+def test_deliveries_outlive_a_kill():
+    """C60: what was acknowledged is delivered after a crash."""
+    with Hooks(answers=[500, 500, 200]) as web:
+        config = f"""
+[events.destinations.crm]
+url = "{web.url}/in"
+[[events.rules]]
+name = "all"
+pattern = {{ source = ["s"] }}
+targets = [{{ api_destination = "crm" }}]
+"""
+        with running(config) as (server, events):
+            put = events.put_events(Entries=[entry({"n": 1}, "s"), entry({"n": 2}, "s")])
+            web.wait(2)
+            server.restart()
+            seen = [json.loads(body)["id"] for _, _, body in web.wait(4)[2:]]
+            assert sorted(seen) == sorted(one["EventId"] for one in put["Entries"])
+
+
 def test_buses():
     """C60: rules of one bus do not see the events of another, unless one sends to the other."""
     with running() as (server, events):

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::expression::ParameterValue;
 use crate::model::{Api, Authorization, Route, Stage, Throttle};
 
 /// Routes of one API.
@@ -199,18 +198,22 @@ fn check_authorizers(api: &Api, notes: &mut Notes<'_>) {
             notes.within("function").add("name the function that decides");
         }
         for source in &authorizer.identity_sources {
-            let read = ParameterValue::parse(source);
-            if let Some(value) = notes.keep("identity_sources", read) {
-                let is_known = value.variable().is_some_and(|variable| variable.is_of_upgrade());
-                if !is_known {
-                    notes.within("identity_sources").add(format!(
-                        "{source:?} is none; write route.request.header.NAME, route.request.querystring.NAME, \
-                         stageVariables.NAME or context.NAME"
-                    ));
-                }
+            if !source.split(',').all(|source| is_identity_source(source.trim())) {
+                notes.within("identity_sources").add(format!(
+                    "{source:?} is none; write route.request.header.NAME, route.request.querystring.NAME, \
+                     stageVariables.NAME or context.NAME"
+                ));
             }
         }
     }
+}
+
+/// Also with a dollar sign, as HTTP APIs write it, and with `method` as REST APIs do.
+fn is_identity_source(text: &str) -> bool {
+    const STARTS: [&str; 4] = ["request.header.", "request.querystring.", "stageVariables.", "context."];
+    let text = text.strip_prefix('$').unwrap_or(text);
+    let text = text.strip_prefix("route.").or_else(|| text.strip_prefix("method.")).unwrap_or(text);
+    STARTS.iter().any(|start| text.strip_prefix(start).is_some_and(|name| !name.is_empty()))
 }
 
 fn check_domains(api: &Api, notes: &mut Notes<'_>) {

@@ -169,6 +169,13 @@ impl CompiledRoute {
         }
     }
 
+    /// Whether a function is only told, without waiting for its result: an `aws` integration with the
+    /// parameter `integration.request.header.X-Amz-Invocation-Type` set to `'Event'`.
+    #[must_use]
+    pub fn is_called_later(&self, scope: &Scope<'_>) -> bool {
+        self.integration.as_ref().is_some_and(|integration| integration.is_called_later(scope))
+    }
+
     /// What an answer of the integration becomes, for kinds that are not proxies of functions.
     ///
     /// # Errors
@@ -180,3 +187,6 @@ impl CompiledRoute {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

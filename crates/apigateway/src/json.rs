@@ -315,6 +315,8 @@ impl Visitor<'_> for IsName<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -334,6 +336,50 @@ mod tests {
         assert_eq!(pick(text, &names("x.action")), Ok(None));
         for text in ["[]", "x", "", r#"{"action": "join"} x"#, r#"{"action": "join""#, "\"action\""] {
             assert_eq!(pick(text, &names("action")), Err(NotAnObject), "{text}");
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+            any::<i32>().prop_map(|number| number.to_string()),
+            "[a-cé]{0,3}".prop_map(|text| format!("{text:?}")),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+                prop::collection::vec(("[abc]", inner), 0..4).prop_map(|members| {
+                    let members: Vec<String> =
+                        members.into_iter().map(|(name, value)| format!("{name:?}: {value}")).collect();
+                    format!("{{{}}}", members.join(", "))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn picking_finds_what_reading_finds(text in any_json(), names in prop::collection::vec("[abc]", 1..3)) {
+            let json = Json::parse(&text).unwrap();
+            let names: Vec<Box<str>> = names.into_iter().map(Box::from).collect();
+            let read = match &json {
+                Json::Object(_) => Ok(names.iter().try_fold(&json, |json, name| json.get(name)).cloned()),
+                _ => Err(NotAnObject),
+            };
+            prop_assert_eq!(pick(&text, &names), read);
+        }
+
+        #[test]
+        fn what_is_written_reads_the_same(text in any_json()) {
+            let json = Json::parse(&text).unwrap();
+            prop_assert_eq!(Json::parse(&json.to_string()), Some(json));
+        }
+
+        #[test]
+        fn no_text_breaks_it(text in r#"[{}\[\],:"a1\\ ]{0,40}"#) {
+            let read = Json::parse(&text).is_some_and(|json| matches!(json, Json::Object(_)));
+            prop_assert_eq!(pick(&text, &["a".into()]).is_ok(), read);
         }
     }
 }

@@ -230,6 +230,8 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn found(path: &str) -> String {
@@ -274,5 +276,14 @@ mod tests {
             panic!("a path with wildcards finds many")
         };
         assert!(all.len() <= VISITS_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_parser_or_a_search(text in r#"([$.\[\]*'"ab01é -]|\.\.){0,30}"#) {
+            if let Ok(path) = JsonPath::parse(&text) {
+                let _ = path.find(&Json::parse(r#"{"a": {"b": [1, {"b": [[0]]}]}}"#).unwrap());
+            }
+        }
     }
 }

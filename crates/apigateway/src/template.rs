@@ -7,7 +7,7 @@
 //!
 //! **References**: `$x`, `${x}`, `$!x`, with members, items and methods: `$x.name[0].size()`. What
 //! has no value prints itself as written, or nothing after `$!`; what is missing in a message, the
-//! context or the stage variables prints nothing in either case.
+//! context or the stage variables, or was set to nothing, prints nothing in either case.
 //!
 //! **Expressions**: `+ - * / %`, comparisons (also `eq ne lt gt le ge`), `&& || !` (also `and or
 //! not`), texts in double quotes with references, texts in single quotes without, `[1, 2]`,
@@ -69,3 +69,6 @@ impl Template {
         render::Renderer::new(data).run(&self.block)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,7 @@ pub struct ReadOptions {
     pub endpoint: Option<String>,
     /// Folder for code that stands in a descriptor; `.fanfare/code` beside the descriptor where nothing is said.
     pub code: Option<PathBuf>,
-    /// Looks up `${env:..}`. By default there are none: whoever owns the process gives its variables.
+    /// Looks up `${env:..}`: by default among the variables of this process.
     pub env: Environment,
 }
 
@@ -44,7 +44,7 @@ impl Default for ReadOptions {
             values: BTreeMap::new(),
             endpoint: None,
             code: None,
-            env: Arc::new(|_| None),
+            env: Arc::new(|name| std::env::var(name).ok()),
         }
     }
 }

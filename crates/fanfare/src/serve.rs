@@ -47,23 +47,8 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let log = open_log(&config)?;
     let usage = Arc::new(Mutex::new(UsageBook::restore(&*log)?));
     let trust = Trust::open(&config, &hosted.domains())?;
-    let (server, access, host) = {
-        let _inside = runtime.enter();
-        let children = ChildCredentials::issue(hosted.names())?;
-        let functions = config.functions(log.clone())?;
-        let book = MeterBook::new();
-        let metrics = Metrics::new(book.clone());
-        let host = hosted.host(&config, &children, trust.bundle.as_deref(), &functions, &metrics)?;
-        let access = Arc::new(SharedAccess::new(&config, functions, children)?);
-        let parts = Parts { hosted: &hosted, shared: &access, trust: &trust, metrics, book };
-        let server = start(&config, log.clone(), usage.clone(), files_max, parts, runtime.handle())?;
-        let letters = Letters::new(server.gateway.clone(), &config.aws);
-        access.functions.start(runtime.handle(), Some(Arc::new(letters)));
-        if let Some(host) = &host {
-            host.start();
-        }
-        (server, access, host)
-    };
+    let running = begin(&config, &hosted, &trust, &log, &usage, files_max, runtime.handle())?;
+    let Running { server, access, .. } = &running;
     let limits = server.gateway.limits();
     let places = endpoints::places(&hosted.apis, &Endpoints::of(&config));
     let page =
@@ -72,21 +57,66 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     runtime.spawn(access.clone().keep_fresh());
     runtime.spawn(server.gateway.gate.keep_keys_fresh());
     runtime.spawn(keep_books(server.gateway.clone(), usage.clone()));
-    runtime.block_on(run(&args, &config, &server.gateway, &access, files_max))?;
-    let drain_ms = config.limits.drain_timeout_ms;
-    tracing::info!(connections = server.gateway.connection_count(), within_ms = drain_ms, "draining");
-    runtime.spawn(exit_at_second_signal());
+    runtime.block_on(run(&args, &config, &server.gateway, access, files_max))?;
     let gateway = server.gateway.clone();
-    gateway.announce_drain();
-    std::thread::sleep(Duration::from_millis(config.limits.drain_grace_ms));
-    server.drain(drain_ms);
-    runtime.block_on(finish(&gateway, host.as_deref(), Duration::from_millis(drain_ms)));
+    end(running, &config, &runtime)?;
     post_usage(&gateway, &usage);
     gateway.core.tell_heads();
     log.flush().context("what was published last could not be written")?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// A server, and what it serves with.
+struct Running {
+    server: Server,
+    access: Arc<SharedAccess>,
+    /// Runs functions; `None` where none run here.
+    host: Option<Arc<Host>>,
+}
+
+/// Functions first: they can be called as soon as the server listens.
+fn begin(
+    config: &Config,
+    hosted: &Hosted,
+    trust: &Trust,
+    log: &Arc<dyn Log>,
+    usage: &Arc<Mutex<UsageBook>>,
+    files_max: u64,
+    tasks: &tokio::runtime::Handle,
+) -> anyhow::Result<Running> {
+    let _inside = tasks.enter();
+    let children = ChildCredentials::issue(hosted.names())?;
+    let functions = config.functions(log.clone())?;
+    let book = MeterBook::new();
+    let metrics = Metrics::new(book.clone());
+    let host = hosted.host(config, &children, trust.bundle.as_deref(), &functions, &metrics)?;
+    let access = Arc::new(SharedAccess::new(config, functions, children)?);
+    let made = Made { hosted, shared: &access, trust, metrics, book };
+    let server = start(config, log.clone(), usage.clone(), files_max, made, tasks)?;
+    let letters = Letters::new(server.gateway.clone(), &config.aws);
+    access.functions.start(tasks, Some(Arc::new(letters)));
+    if let Some(host) = &host {
+        host.start();
+    }
+    Ok(Running { server, access, host })
+}
+
+/// Connections end, then what doors and functions have under way, then the processes of functions.
+fn end(running: Running, config: &Config, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+    let Running { server, access, host } = running;
+    let drain_ms = config.limits.drain_timeout_ms;
+    tracing::info!(connections = server.gateway.connection_count(), within_ms = drain_ms, "draining");
+    runtime.spawn(exit_at_second_signal());
+    let (gateway, bound) = (server.gateway.clone(), Duration::from_millis(drain_ms));
+    let calls_end = runtime.spawn(async move { access.functions.drain(bound).await });
+    gateway.announce_drain();
+    std::thread::sleep(Duration::from_millis(config.limits.drain_grace_ms));
+    server.drain(drain_ms);
+    runtime.block_on(calls_end)?;
+    runtime.block_on(finish(&gateway, host.as_deref(), bound));
+    Ok(())
 }
 
 /// What is hosted, and a port by which it finds this server.
@@ -166,7 +196,7 @@ fn open_log(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
 }
 
 /// What was made before the server.
-struct Parts<'a> {
+struct Made<'a> {
     hosted: &'a Hosted,
     shared: &'a SharedAccess,
     trust: &'a Trust,
@@ -179,7 +209,7 @@ fn start(
     log: Arc<dyn Log>,
     usage: Arc<Mutex<UsageBook>>,
     files_max: u64,
-    made: Parts<'_>,
+    made: Made<'_>,
     tasks: &tokio::runtime::Handle,
 ) -> anyhow::Result<Server> {
     let revocations = Arc::new(Revocations::load(log.clone(), fanfare_door::Clock::start().now())?);
@@ -187,7 +217,7 @@ fn start(
     let parts = GatewayParts {
         node: format!("{:06x}", fastrand::u32(..1 << 24)).into(),
         gate,
-        doors: doors::all(config, operations(config, usage)?, made.shared, made.hosted, &made.metrics)?,
+        doors: doors::all(config, operations(config, usage)?, made.shared, made.hosted)?,
         limits: driver_limits(config, files_max),
         policy: policy(config),
         metrics: made.metrics,

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use fanfare_aws::credentials::Credential;
 use fanfare_aws::sigv4::{self, PayloadHash, Signing, sign_headers};
@@ -9,7 +11,7 @@ use http::{Request, Uri, header};
 
 use crate::ANSWER_BYTES_MAX;
 use crate::caller::HttpCaller;
-use crate::function::{Answer, Call, CallKind, Function, FunctionError, LaterOptions};
+use crate::function::{Answer, Call, CallKind, Function, FunctionError, LOG_TAIL_BYTES_MAX, LaterOptions, LogTail};
 use crate::webhook::Turns;
 
 /// Settings of a [`RemoteLambda`].
@@ -51,19 +53,22 @@ impl RemoteLambda {
         Self { later, ..self }
     }
 
-    fn request(&self, event: Bytes, kind: CallKind) -> Result<Request<Bytes>, FunctionError> {
+    fn request(&self, event: Bytes, call: &Call) -> Result<Request<Bytes>, FunctionError> {
         let wrong = |reason: String| FunctionError::Refused(reason);
         let options = &self.options;
         let (name, qualifier) = options.name.split_once(':').unwrap_or((&options.name, ""));
         let path = format!("/2015-03-31/functions/{name}/invocations");
         let query = if qualifier.is_empty() { String::new() } else { format!("Qualifier={qualifier}") };
-        let invocation = match kind {
+        let invocation = match call.kind {
             CallKind::RequestResponse => "RequestResponse",
             CallKind::Event => "Event",
         };
         let authority = options.endpoint.authority().ok_or_else(|| wrong("the endpoint has no host".to_owned()))?;
-        let headers =
+        let plain =
             [("host", authority.as_str()), ("content-type", "application/json"), ("x-amz-invocation-type", invocation)];
+        let context = call.client_context.as_deref().map(|context| ("x-amz-client-context", context));
+        let tail = call.tail.as_ref().map(|_| ("x-amz-log-type", "Tail"));
+        let headers: Vec<_> = plain.into_iter().chain(context).chain(tail).collect();
         let signed = match &options.credential {
             None => Vec::new(),
             Some(credential) => {
@@ -88,7 +93,7 @@ impl Function for RemoteLambda {
     fn invoke(&self, event: Bytes, call: Call) -> Answer {
         let (caller, turns) = (self.caller.clone(), self.turns.clone());
         // Signatures last for minutes, so signing before the turn comes does no harm.
-        let request = self.request(event, call.kind);
+        let request = self.request(event, &call);
         Box::pin(async move {
             let deadline = tokio::time::Instant::now() + call.timeout;
             let _turn = turns.take(&call).await?;
@@ -98,6 +103,9 @@ impl Function for RemoteLambda {
                 return Err(FunctionError::Status(response.status().as_u16()));
             }
             let is_failure = response.headers().contains_key("x-amz-function-error");
+            if let (Some(tail), Some(told)) = (&call.tail, response.headers().get("x-amz-log-result")) {
+                fill(tail, told.as_bytes());
+            }
             let body = response.into_body();
             if is_failure { Err(FunctionError::Handler(body)) } else { Ok(body) }
         })
@@ -110,6 +118,12 @@ impl Function for RemoteLambda {
     fn later(&self) -> LaterOptions {
         self.later.clone()
     }
+}
+
+/// Takes over what the other server tells of the function's log.
+fn fill(tail: &LogTail, told: &[u8]) {
+    let Ok(log) = BASE64.decode(told) else { return };
+    *tail.lock() = log[log.len().saturating_sub(LOG_TAIL_BYTES_MAX)..].to_vec();
 }
 
 fn now_ms() -> u64 {

@@ -64,6 +64,25 @@ pub(crate) struct Later {
     /// Calls of an earlier run, until the work begins.
     restored: Mutex<Vec<Item<Head>>>,
     stage: watch::Sender<Stage>,
+    activity: watch::Sender<Activity>,
+}
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Activity {
+    /// Tries that are under way.
+    tries: usize,
+    /// No further one is begun.
+    is_ending: bool,
+}
+
+/// One try, from before the call until its outcome is written down.
+struct Try<'l>(&'l watch::Sender<Activity>);
+
+impl Drop for Try<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|activity| activity.tries -= 1);
+    }
 }
 
 /// What becomes of a call after a try.
@@ -87,7 +106,7 @@ impl Later {
 
     fn new(queue: Queue<Head>, restored: Vec<Item<Head>>, pauses: Pauses, stage: Stage) -> Self {
         let (restored, stage) = (Mutex::new(restored), watch::Sender::new(stage));
-        Self { queue, pauses, clock: Clock::start(), restored, stage }
+        Self { queue, pauses, clock: Clock::start(), restored, stage, activity: watch::Sender::default() }
     }
 
     pub(crate) fn start(&self, functions: &Functions, tasks: &Handle, letters: Option<Arc<dyn DeadLetters>>) {
@@ -99,6 +118,23 @@ impl Later {
         for item in restored {
             tasks.spawn(work(functions.clone(), item));
         }
+    }
+
+    /// Begins no further try, and waits for those that are under way, at most so long.
+    pub(crate) async fn drain(&self, within: Duration) {
+        self.activity.send_modify(|activity| activity.is_ending = true);
+        let mut activity = self.activity.subscribe();
+        let _ = tokio::time::timeout(within, activity.wait_for(|activity| activity.tries == 0)).await;
+    }
+
+    /// `None` when no try is to be begun any more.
+    fn begin(&self) -> Option<Try<'_>> {
+        let mut begins = false;
+        self.activity.send_modify(|activity| {
+            begins = !activity.is_ending;
+            activity.tries += usize::from(begins);
+        });
+        begins.then(|| Try(&self.activity))
     }
 
     pub(crate) fn waiting(&self) -> Room {
@@ -153,6 +189,8 @@ async fn work(functions: Functions, mut item: Item<Head>) {
     let pauses = later.pauses;
     loop {
         item.due(pauses.busy_max.max(pauses.failed * 2)).await;
+        // Otherwise it stays on disk for the next run.
+        let Some(_try) = later.begin() else { return };
         // Looked up each time: it may have been replaced meanwhile.
         let function = functions.get(&item.head.function);
         let options = function.as_ref().map_or_else(LaterOptions::default, |function| function.later());

@@ -65,6 +65,12 @@ impl Functions {
         self.inner.later.start(self, tasks, letters);
     }
 
+    /// For an orderly end: begins no further call of the queue, and waits for those that are under way,
+    /// at most `within`. What is not made then stays on disk; what was under way too, and is made again.
+    pub async fn drain(&self, within: Duration) {
+        self.inner.later.drain(within).await;
+    }
+
     /// Adds a function, or replaces the one of that name.
     pub fn insert(&self, name: &str, function: Arc<dyn Function>) {
         self.inner.by_name.write().insert(name.into(), function);

@@ -1,8 +1,8 @@
 // Calls a Lambda handler: a client of the Runtime API without any package. One connection to one process, and one
 // request after the other, so that the protocol fits on a page.
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
-import { basename, dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { format } from 'node:util';
 
@@ -168,8 +168,45 @@ function isFile(path) {
   return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
+// ECMAScript modules do not look into NODE_PATH, though Lambda's do: its AWS SDK is there for both kinds.
+async function lookIntoNodePath(path) {
+  if (!env.NODE_PATH || !isEsm(path)) return;
+  const parents = env.NODE_PATH.split(':').filter(Boolean).map((folder) => pathToFileURL(join(folder, '..', 'x.js')).href);
+  const hooks = `const parents = ${JSON.stringify(parents)};
+    export async function resolve(specifier, context, next) {
+      try {
+        return await next(specifier, context);
+      } catch (error) {
+        if (error?.code !== 'ERR_MODULE_NOT_FOUND' || /^([./]|[a-z]+:)/.test(specifier)) throw error;
+        for (const parentURL of parents) {
+          try { return await next(specifier, { ...context, parentURL }); } catch { /* The next one. */ }
+        }
+        throw error;
+      }
+    }`;
+  const { register } = await import('node:module');
+  register?.(`data:text/javascript,${encodeURIComponent(hooks)}`);
+}
+
+function isEsm(path) {
+  if (path.endsWith('.mjs')) return true;
+  if (path.endsWith('.cjs')) return false;
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    const file = join(folder, 'package.json');
+    if (isFile(file)) {
+      try {
+        return JSON.parse(readFileSync(file, 'utf8')).type === 'module';
+      } catch {
+        return false;
+      }
+    }
+    if (folder === dirname(folder)) return false;
+  }
+}
+
 async function imported(path) {
   try {
+    await lookIntoNodePath(path);
     return await import(pathToFileURL(path).href);
   } catch (error) {
     if (error instanceof SyntaxError) {

@@ -47,11 +47,6 @@ pub(crate) fn checked(mut config: HandlerConfig) -> Result<HandlerConfig, HostEr
     Ok(config)
 }
 
-/// Whether one of the names of one is a name of the other.
-pub(crate) fn is_same_name(one: &HandlerConfig, other: &HandlerConfig) -> bool {
-    one.name == other.name
-}
-
 /// A setting that is not as it must be.
 pub(crate) fn setting(config: &HandlerConfig, reason: String) -> HostError {
     HostError::Setting { name: config.name.clone(), origin: config.origin.clone(), reason }

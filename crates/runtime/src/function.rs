@@ -172,6 +172,7 @@ impl Shared {
             freeze_after: config.freeze_after,
             provisioned: config.provisioned_concurrency as usize,
             queue_max: WAITING_CALLS_MAX,
+            starts_max: common.options.starts_max.max(1),
             memory_mb: config.memory_mb,
         };
         let arn = format!("arn:aws:lambda:{}:{}:function:{name}", common.options.region, common.options.account);

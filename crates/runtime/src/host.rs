@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -35,6 +37,9 @@ pub struct HostOptions {
     pub region: String,
     /// Processes of all functions together, at least 1. Reserved concurrency is taken from it.
     pub concurrency_max: usize,
+    /// Processes of one function that begin at once, at least 1. Further calls wait for these, or for those that end
+    /// their calls meanwhile.
+    pub starts_max: usize,
     /// Variables of all processes, such as `AWS_ENDPOINT_URL`. A function's own win.
     pub variables: BTreeMap<String, String>,
     /// Certificates that the processes trust, in PEM. It replaces their own store, so it holds the system's too.
@@ -47,15 +52,18 @@ pub struct HostOptions {
     pub node: Option<PathBuf>,
     /// Whether an application's own `node_modules/aws-lambda-ric` runs its handlers, where there is one.
     pub use_official_node_client: bool,
-    /// Folders in which Node looks for packages that an application does not bring, such as the AWS SDK. Only for
-    /// `require`: ECMAScript modules do not look there.
+    /// A `node_modules` folder for what applications do not bring, such as the AWS SDK.
     pub node_path: Option<PathBuf>,
-    /// Whether a change of the code begins new processes. Folders are looked at every [`reload::PERIOD`].
+    /// What npm installs on first use for applications that lack one of them, such as
+    /// `@aws-sdk/client-apigatewaymanagementapi@3`; Lambda has the AWS SDK for all. Empty for nothing.
+    pub node_packages: Vec<String>,
+    /// Whether a change of the code begins new processes. Folders are looked at every [`RELOAD_PERIOD`](crate::RELOAD_PERIOD).
     pub reload: bool,
 }
 
 impl HostOptions {
-    /// Account 000000000000 in us-east-1, 1,000 processes, no variables, no keys, no reloading.
+    /// Account 000000000000 in us-east-1, 1,000 processes of which two for each processor (at least 4) begin together,
+    /// no variables, no keys, no reloading.
     #[must_use]
     pub fn new(runtimes_dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -63,6 +71,7 @@ impl HostOptions {
             account: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
             concurrency_max: 1_000,
+            starts_max: 2 * available_parallelism().map_or(2, NonZeroUsize::get).max(2),
             variables: BTreeMap::new(),
             ca_bundle: None,
             credential: Arc::new(|_| ChildCredential::default()),
@@ -70,6 +79,7 @@ impl HostOptions {
             node: None,
             use_official_node_client: false,
             node_path: None,
+            node_packages: Vec::new(),
             reload: false,
         }
     }
@@ -111,6 +121,7 @@ impl Host {
             node: options.node.clone(),
             use_official_node_client: options.use_official_node_client,
             node_path: options.node_path.clone(),
+            node_packages: options.node_packages.clone(),
         });
         let slots = Slots::new(options.concurrency_max.max(1));
         let common = Arc::new(Common {
@@ -133,7 +144,7 @@ impl Host {
     pub fn add(&self, config: HandlerConfig) -> Result<Arc<HostedFunction>, HostError> {
         let config = check::checked(config)?;
         let mut functions = self.common.functions.lock();
-        if functions.iter().any(|other| check::is_same_name(other.config(), &config)) {
+        if functions.iter().any(|other| other.config().name == config.name) {
             return Err(HostError::Duplicate { name: config.name, origin: config.origin });
         }
         let slots = self.slots_for(&config)?;

@@ -50,6 +50,8 @@ pub(crate) struct Rules {
     pub(crate) freeze_after: Option<Duration>,
     pub(crate) provisioned: usize,
     pub(crate) queue_max: usize,
+    /// So many processes begin at once.
+    pub(crate) starts_max: usize,
     pub(crate) memory_mb: u32,
 }
 
@@ -180,11 +182,7 @@ impl Pool {
         }
         self.set(id, State::Idle { next, since: now, is_frozen: false });
         self.idle.push(id);
-        if let Some(work) = self.queue.pop_front()
-            && let Some(work) = self.hand_out(work, now)
-        {
-            self.queue.push_front(work);
-        }
+        self.balance(now);
         Ok(delivery)
     }
 
@@ -288,19 +286,23 @@ impl Pool {
                 break;
             }
         }
+        let provisioned = if self.is_started { self.rules.provisioned } else { 0 };
+        if self.queue.is_empty() && provisioned == 0 {
+            return;
+        }
         let (live, coming) = self.count_coming(now);
-        let missing = self.queue.len().saturating_sub(coming);
-        let spare = if self.is_started { self.rules.provisioned.saturating_sub(live) } else { 0 };
+        let spare = provisioned.saturating_sub(live);
+        let wanted = self.queue.len().saturating_sub(coming).max(spare);
         if matches!(&self.hold, Some(hold) if now < hold.until) {
             return;
         }
-        // One that failed before is tried with a single process.
-        let most = if self.hold.is_some() { 1_usize.saturating_sub(coming) } else { usize::MAX };
-        for index in 0..missing.max(spare).min(most) {
-            let Some(slot) = self.slots.take() else {
-                self.effects.lacking += missing.max(spare) - index;
-                return;
-            };
+        self.effects.lacking += wanted.saturating_sub(self.slots.free());
+        // One that failed before is tried with a single process. Otherwise those that begin together share the
+        // processors; more of them would all be ready later, and calls that end meanwhile may make them needless.
+        let starting = self.members.values().filter(|member| matches!(member.state, State::Starting { .. })).count();
+        let most = if self.hold.is_some() { 1 } else { self.rules.starts_max };
+        for index in 0..wanted.min(most.saturating_sub(starting)) {
+            let Some(slot) = self.slots.take() else { return };
             self.last_id += 1;
             let is_provisioned = index < spare;
             self.tally.cold_starts += u64::from(!is_provisioned);

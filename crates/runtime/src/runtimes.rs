@@ -40,6 +40,7 @@ pub(crate) struct RuntimesOptions {
     pub(crate) node: Option<PathBuf>,
     pub(crate) use_official_node_client: bool,
     pub(crate) node_path: Option<PathBuf>,
+    pub(crate) node_packages: Vec<String>,
 }
 
 /// A runtime that is there: its interpreter, and its folder.
@@ -66,7 +67,13 @@ impl Runtimes {
             RuntimeKind::Provided => provided(config),
             RuntimeKind::Node(version) => {
                 let ready = self.once("node".to_owned(), node::create(&self.options, version)).await?;
-                Ok(node::prepared(&self.options, &ready, config))
+                let packages = if node::lacks_packages(&self.options, &config.root) {
+                    let installed = node::install(&self.options);
+                    Some(self.once("node packages".to_owned(), installed).await?.folder)
+                } else {
+                    None
+                };
+                Ok(node::prepared(&self.options, &ready, packages.as_deref(), config))
             }
             RuntimeKind::Python(version) => {
                 let needs = python::Needs::of(version, &config.root);

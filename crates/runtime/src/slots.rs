@@ -37,6 +37,11 @@ impl Slots {
         self.count.limit.load(Acquire)
     }
 
+    /// Places that can be taken now.
+    pub(crate) fn free(&self) -> usize {
+        self.limit().saturating_sub(self.count.used.load(Acquire))
+    }
+
     /// Takes places away for good, if at least one is left.
     pub(crate) fn shrink(&self, by: usize) -> bool {
         let shrink = |limit: usize| limit.checked_sub(by).filter(|&left| left > 0);
@@ -60,6 +65,7 @@ mod tests {
         let (first, second) = (slots.take(), slots.take());
         assert!(first.is_some() && second.is_some() && slots.take().is_none());
         drop(first);
+        assert_eq!(slots.free(), 1);
         assert!(slots.take().is_some());
         assert!(!slots.shrink(2) && slots.shrink(1) && slots.limit() == 1);
     }

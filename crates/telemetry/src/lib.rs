@@ -20,7 +20,7 @@ mod usage;
 pub use functions::FunctionFigures;
 pub use logging::{LogFormat, LogGuard, LogOptions, init};
 pub use meter::{METER_ROWS_MAX, Meter, MeterBook, MeterDesk, OTHER_SPACE, SharedMeter, Totals};
-pub use metrics::{Gauges, Metrics, SPACES_SHOWN_MAX};
+pub use metrics::{DoorCounter, Gauges, Metrics, SPACES_SHOWN_MAX};
 pub use tally::{CHUNK_KIB, Tally};
 pub use usage::{DAY_ROWS_MAX, DAYS_KEPT, UsageBook, UsageRow, day_of};
 

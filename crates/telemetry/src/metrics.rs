@@ -38,11 +38,22 @@ pub struct Gauges {
     pub log_disk_bytes: u64,
     /// Functions that run as processes of the server, each once.
     pub functions: Vec<FunctionFigures>,
-    /// What doors count for themselves: name, help and value.
-    pub counts: Vec<(&'static str, &'static str, u64)>,
-    /// What rises and falls at doors: name, help and value.
-    pub levels: Vec<(&'static str, &'static str, u64)>,
+    /// Counters that only one door has.
+    pub door_counters: Vec<DoorCounter>,
     history: BTreeMap<Arc<str>, (u64, u64)>,
+}
+
+/// A counter of one door's own.
+#[derive(Clone, Debug)]
+pub struct DoorCounter {
+    /// Its name, without what stands before all names and behind those of counters.
+    pub name: &'static str,
+    /// What is counted.
+    pub help: &'static str,
+    /// What it belongs to: name and value of a label.
+    pub label: (&'static str, Arc<str>),
+    /// How many.
+    pub value: u64,
 }
 
 impl Gauges {
@@ -222,13 +233,7 @@ impl Figures {
         encode_gauge(encoder, "connections_open", "Connections that are up", gauges.connections_open)?;
         encode_gauge(encoder, "log_disk_bytes", "Bytes that the log takes on disk", gauges.log_disk_bytes)?;
         functions::encode(encoder, &gauges.functions)?;
-        for (name, help, value) in &gauges.levels {
-            encode_gauge(encoder, name, help, *value)?;
-        }
-        for (name, help, value) in &gauges.counts {
-            let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            counter.encode_counter::<NoLabelSet, _, u64>(value, None)?;
-        }
+        encode_door_counters(encoder, gauges.door_counters)?;
         let mut kept: BTreeMap<Arc<str>, (u64, u64)> = BTreeMap::new();
         for (space, (messages, bytes)) in gauges.history {
             let sum = kept.entry(self.shown(&space)).or_default();
@@ -281,6 +286,18 @@ fn encode_gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, val
 
 pub(crate) fn encode_counter(family: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fmt::Result {
     family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
+}
+
+/// Counters of one name are one family, whatever the order in which doors tell them.
+fn encode_door_counters(encoder: &mut DescriptorEncoder<'_>, mut counters: Vec<DoorCounter>) -> fmt::Result {
+    counters.sort_by(|a, b| a.name.cmp(b.name));
+    for family in counters.chunk_by(|a, b| a.name == b.name) {
+        let mut encoder = encoder.encode_descriptor(family[0].name, family[0].help, None, MetricType::Counter)?;
+        for DoorCounter { label: (name, value), value: count, .. } in family {
+            encode_counter(&mut encoder, &[(*name, value)], *count)?;
+        }
+    }
+    Ok(())
 }
 
 fn encode_counters<const N: usize>(

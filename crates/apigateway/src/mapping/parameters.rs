@@ -50,6 +50,12 @@ impl Parameters {
         here.filter_map(|parameter| Some((parameter.name.as_str(), parameter.value.evaluate(scope)?))).collect()
     }
 
+    /// The value of a header, in any case.
+    pub(super) fn header(&self, name: &str, scope: &Scope<'_>) -> Option<String> {
+        let is_it = |one: &&Parameter| one.place == Place::Header && one.name.eq_ignore_ascii_case(name);
+        self.0.iter().find(is_it)?.value.evaluate(scope)
+    }
+
     /// Names and values of headers; what is missing is left out.
     pub(super) fn headers(&self, scope: &Scope<'_>) -> Vec<(String, String)> {
         self.values(Place::Header, scope).into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

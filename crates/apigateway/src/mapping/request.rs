@@ -14,7 +14,16 @@ use crate::message::Scope;
 use crate::model::{ContentHandling, Passthrough};
 use crate::template::TemplateData;
 
+/// The header that says whether a function's result is waited for.
+const INVOCATION_TYPE: &str = "X-Amz-Invocation-Type";
+
 impl CompiledIntegration {
+    /// Whether a function is called without waiting for its result.
+    pub(crate) fn is_called_later(&self, scope: &Scope<'_>) -> bool {
+        matches!(self.target, Target::Function(_))
+            && self.parameters.header(INVOCATION_TYPE, scope).is_some_and(|kind| kind.eq_ignore_ascii_case("Event"))
+    }
+
     /// What it is sent.
     pub(crate) fn request(&self, scope: &Scope<'_>) -> Result<IntegrationRequest, MappingError> {
         match &self.target {

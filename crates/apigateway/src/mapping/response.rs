@@ -17,7 +17,7 @@ use crate::template::TemplateData;
 /// The key that fits everything.
 const DEFAULT: &str = "$default";
 /// The most memory of one expression over an answer, in bytes.
-pub(crate) const PATTERN_SIZE_MAX: usize = 256 * 1024;
+const PATTERN_SIZE_MAX: usize = 256 * 1024;
 /// What `$connect` is answered where a function failed: there is no status of its own.
 const FUNCTION_FAILED: u16 = 502;
 

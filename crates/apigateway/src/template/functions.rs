@@ -18,12 +18,10 @@ pub(super) const OF_UTIL: [&str; 6] =
     ["escapeJavaScript", "parseJson", "urlEncode", "urlDecode", "base64Encode", "base64Decode"];
 
 impl<'t> Renderer<'t, '_> {
-    /// `$input.body`.
+    /// `$input.body`; an empty object where there is nothing.
     pub(super) fn body(&mut self) -> Outcome<Seen<'t>> {
-        match self.data.body {
-            Some(body) => self.new_text(body.text()).map(Seen::some),
-            None => Ok(Seen::Missing { is_silent: true }),
-        }
+        let text = self.data.body.map_or("", |body| body.text());
+        self.new_text(if text.is_empty() { "{}" } else { text }).map(Seen::some)
     }
 
     pub(super) fn of_input(&mut self, name: &str, arguments: &[Value<'t>]) -> Outcome<Seen<'t>> {

@@ -8,12 +8,15 @@ use super::heap::{Map, Value};
 use super::render::Renderer;
 use crate::json::Json;
 
+/// What is there without `#set`; what is missing in it prints nothing.
+const BUILT_IN: [&str; 4] = ["input", "util", "context", "stageVariables"];
+
 /// What a reference leads to.
 #[derive(Debug)]
 pub(super) enum Seen<'t> {
     /// Not null.
     Value(Value<'t>),
-    /// Nothing; of JSON nothing is printed for that.
+    /// Nothing. Where that is silent, nothing is printed for it.
     Missing { is_silent: bool },
 }
 
@@ -32,7 +35,10 @@ impl<'t> Seen<'t> {
 
 impl<'t> Renderer<'t, '_> {
     pub(super) fn look(&mut self, reference: &'t Reference) -> Outcome<Seen<'t>> {
-        self.follow(reference, &reference.accesses)
+        Ok(match self.follow(reference, &reference.accesses)? {
+            Seen::Missing { .. } if BUILT_IN.contains(&&*reference.name) => Seen::Missing { is_silent: true },
+            seen => seen,
+        })
     }
 
     /// Goes along some of the accesses. Of nothing there is nothing more.
@@ -61,7 +67,7 @@ impl<'t> Renderer<'t, '_> {
 
     fn named(&mut self, name: &str) -> Outcome<Seen<'t>> {
         if let Some(value) = self.names.get(name) {
-            return Ok(Seen::some(value.clone()));
+            return Ok(Seen::of(Some(value.clone()), true));
         }
         let value = match name {
             "input" => Value::Input,

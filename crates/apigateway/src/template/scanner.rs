@@ -1,5 +1,7 @@
 //! Characters of a template, with their places.
 
+use std::cell::Cell;
+
 use super::error::{Outcome, Place};
 
 pub(super) struct Scanner<'t> {
@@ -9,6 +11,9 @@ pub(super) struct Scanner<'t> {
     lines: Vec<usize>,
     /// Where the text stands that this one is a part of.
     base: Place,
+    /// The last place that was asked for, and how many characters of its line stand before it: long lines
+    /// are not counted from their begin each time.
+    counted: Cell<(usize, usize)>,
 }
 
 impl<'t> Scanner<'t> {
@@ -16,7 +21,7 @@ impl<'t> Scanner<'t> {
     pub(super) fn new(text: &'t str, base: Place) -> Self {
         let mut lines = vec![0];
         lines.extend(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1));
-        Self { text, at: 0, lines, base }
+        Self { text, at: 0, lines, base, counted: Cell::new((0, 0)) }
     }
 
     pub(super) fn rest(&self) -> &'t str {
@@ -110,8 +115,15 @@ impl<'t> Scanner<'t> {
 
     pub(super) fn place(&self, at: usize) -> Place {
         let line = self.lines.partition_point(|&begin| begin <= at).max(1) - 1;
+        let begin = self.lines[line];
+        let (from, before) = match self.counted.get() {
+            (from, before) if begin <= from && from <= at => (from, before),
+            _ => (begin, 0),
+        };
+        let characters = before + self.text[from..at].chars().count();
+        self.counted.set((at, characters));
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let column = count(self.text[self.lines[line]..at].chars().count());
+        let column = count(characters);
         let shift = if line == 0 { self.base.column } else { 1 };
         Place { line: self.base.line.saturating_add(count(line)), column: column.saturating_add(shift) }
     }

@@ -12,13 +12,15 @@ use super::references::{Seen, count, position};
 use super::render::Renderer;
 
 /// The most memory of one pattern, in bytes.
-const PATTERN_SIZE_MAX: usize = 64 * 1024;
+const PATTERN_SIZE_MAX: usize = 128 * 1024;
 /// Patterns of one rendering.
 const PATTERNS_MAX: usize = 64;
 /// What it costs to read a pattern.
 const PATTERN_STEPS: usize = 2_000;
 /// Bytes of a text, times bytes of a pattern, that are searched in one step.
 const SEARCHED_A_STEP: usize = 256;
+/// Patterns count as if they were at least so long: short ones can repeat much.
+const PATTERN_BYTES_LEAST: usize = 16;
 
 impl<'t> Renderer<'t, '_> {
     pub(super) fn of_text(&mut self, text: &str, name: &str, arguments: &[Value<'t>]) -> Outcome<Option<Seen<'t>>> {
@@ -73,7 +75,7 @@ impl<'t> Renderer<'t, '_> {
         };
         let source = if name == "matches" { format!("^(?:{pattern})$") } else { pattern.to_string() };
         let regex = self.pattern(&source)?;
-        self.budget.step(text.len().saturating_mul(source.len()) / SEARCHED_A_STEP)?;
+        self.budget.step(text.len().saturating_mul(source.len().max(PATTERN_BYTES_LEAST)) / SEARCHED_A_STEP)?;
         Ok(Some(match (name, with) {
             ("matches", _) => Seen::some(Value::Bool(regex.is_match(text))),
             (_, Some(with)) => self.replaced(text, &regex, with, name == "replaceFirst")?,
@@ -89,10 +91,13 @@ impl<'t> Renderer<'t, '_> {
     fn replaced(&mut self, text: &str, regex: &Regex, with: &str, only_first: bool) -> Outcome<Seen<'t>> {
         let mut out = String::new();
         let mut end = 0;
+        let groups = with.matches('$').count();
         for captures in regex.captures_iter(text).take(if only_first { 1 } else { usize::MAX }) {
             let Some(found) = captures.get(0) else { break };
             self.budget.step(1)?;
             self.budget.write(&mut out, &text[end..found.start()])?;
+            // Groups lie within the match, so that this is the most that they can make.
+            self.budget.make(with.len().saturating_add(groups.saturating_mul(found.len())))?;
             self.budget.write(&mut out, &java::replacement(&captures, with))?;
             end = found.end();
         }

@@ -10,12 +10,14 @@ mod templates;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fanfare_descriptors::{Application, DescriptorError, ReadOptions, read};
 use fanfare_runtime::HandlerConfig;
 
+/// Options that do not depend on where the test runs.
 fn options() -> ReadOptions {
-    ReadOptions::default()
+    ReadOptions { env: Arc::new(|_| None), ..ReadOptions::default() }
 }
 
 fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {

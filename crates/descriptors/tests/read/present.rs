@@ -1,7 +1,6 @@
 //! The descriptors of this repository: none of them may become unreadable.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::*;
 

@@ -1,6 +1,5 @@
 //! A serverless.yml.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_apigateway::model::{Authorization, IntegrationKind};

@@ -34,7 +34,6 @@ pub(crate) struct Shared {
     pub(crate) endpoints: Endpoints,
     pub(crate) table: Table,
     pub(crate) closings: Closings,
-    pub(crate) counts: Counts,
     /// Whom results and `@topics` speak for: the application itself.
     pub(crate) application: Arc<Principal>,
     gateway: OnceLock<Arc<Gateway>>,
@@ -45,6 +44,7 @@ pub(crate) struct ServedApi {
     pub(crate) compiled: Compiled,
     pub(crate) throttle: ApiThrottle,
     pub(crate) rules: Arc<UpgradeRules>,
+    pub(crate) counts: Counts,
     stages: BTreeMap<String, ServedStage>,
 }
 
@@ -82,6 +82,7 @@ impl Shared {
                 stages: stages.collect(),
                 throttle: ApiThrottle::new(&api.options, &api.api_keys, 0),
                 rules: Arc::new(rules(&api.options)),
+                counts: Counts::default(),
                 compiled,
             }
         };
@@ -95,7 +96,6 @@ impl Shared {
             endpoints: parts.endpoints,
             table: Table::default(),
             closings: Closings::default(),
-            counts: Counts::default(),
             application: Arc::new(Principal::anonymous(Grant::everything())),
             gateway: OnceLock::new(),
         }

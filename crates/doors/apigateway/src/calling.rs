@@ -143,7 +143,7 @@ impl Shared {
         let limit = Duration::from_millis(integration.timeout_ms);
         let asked = tokio::time::timeout(limit, self.ask(route, integration, request)).await;
         let answered = asked.unwrap_or(Err(CallError::TimedOut(integration.timeout_ms)));
-        self.counts.integration(began.elapsed(), answered.is_err());
+        api.counts.integration(began.elapsed(), answered.is_err());
         if let Err(error) = &answered {
             tracing::warn!(
                 api = %api.api().id, route = %route.key(), at = %integration.origin, request = %request.moment.request_id,

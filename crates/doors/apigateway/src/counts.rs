@@ -1,7 +1,10 @@
-//! What the door counts, under the names that CloudWatch has for it.
+//! What the door counts for each API: what CloudWatch counts for the original.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+use fanfare_telemetry::DoorCounter;
 
 /// Counts since the start.
 #[derive(Debug, Default)]
@@ -30,10 +33,10 @@ impl Counts {
         }
     }
 
-    /// Name, help and value of each.
-    pub(crate) fn figures(&self) -> [(&'static str, &'static str, u64); 7] {
+    /// All of them, for the API of this id.
+    pub(crate) fn read(&self, api: &Arc<str>) -> impl Iterator<Item = DoorCounter> {
         let read = |count: &AtomicU64| count.load(Relaxed);
-        [
+        let counters = [
             ("apigateway_connects", "Upgrades that were let in", read(&self.connects)),
             ("apigateway_messages", "Messages in both directions", read(&self.messages)),
             ("apigateway_client_errors", "Requests refused for what the client did", read(&self.client_errors)),
@@ -41,7 +44,8 @@ impl Counts {
             ("apigateway_integration_errors", "Integrations that failed", read(&self.integration_errors)),
             ("apigateway_integrations", "Integrations that were asked", read(&self.integrations)),
             ("apigateway_integration_microseconds", "Time that integrations took", read(&self.integration_us)),
-        ]
+        ];
+        counters.map(|(name, help, value)| DoorCounter { name, help, label: ("api", api.clone()), value }).into_iter()
     }
 }
 

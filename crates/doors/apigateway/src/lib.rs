@@ -15,7 +15,7 @@
 //! | `table`      | who is connected, by the id that applications know                            |
 //! | `throttle`   | how many requests are let through                                             |
 //! | `logging`    | access logs                                                                   |
-//! | `counts`     | what is counted                                                               |
+//! | `counts`     | what is counted for each API                                                  |
 
 mod apis;
 mod calling;
@@ -113,13 +113,6 @@ impl ApiGatewayDoor {
         };
         Ok(Self { shared: Arc::new(Shared::new(compiled, parts)) })
     }
-
-    /// Name, help and value of what is counted, for the metrics.
-    #[must_use]
-    pub fn figures(&self) -> Vec<(&'static str, &'static str, u64)> {
-        let connections = ("apigateway_connections", "Connections that are open", self.shared.table.len() as u64);
-        self.shared.counts.figures().into_iter().chain([connections]).collect()
-    }
 }
 
 impl Door for ApiGatewayDoor {
@@ -139,6 +132,12 @@ impl Door for ApiGatewayDoor {
 
     fn start(&self, gateway: &Arc<Gateway>) -> Result<(), LogError> {
         self.shared.set_gateway(gateway);
+        let shared = self.shared.clone();
+        let ids: Vec<Arc<str>> = shared.apis.iter().map(|api| api.api().id.as_str().into()).collect();
+        gateway.metrics.observe(Box::new(move |gauges| {
+            let counters = shared.apis.iter().zip(&ids).flat_map(|(api, id)| api.counts.read(id));
+            gauges.door_counters.extend(counters);
+        }));
         self.shared.tell_what_crashed(&**gateway.core.log())
     }
 

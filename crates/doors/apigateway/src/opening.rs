@@ -57,9 +57,9 @@ impl Shared {
         let api = &self.apis[attempt.api];
         let opened = self.decide(api, &mut attempt).await;
         match &opened {
-            Ok(_) => count(&self.counts.connects),
-            Err(refused) if refused.is_ours() => count(&self.counts.execution_errors),
-            Err(_) => count(&self.counts.client_errors),
+            Ok(_) => count(&api.counts.connects),
+            Err(refused) if refused.is_ours() => count(&api.counts.execution_errors),
+            Err(_) => count(&api.counts.client_errors),
         }
         opened
     }

@@ -215,7 +215,7 @@ impl ApiSession {
 impl ApiSession {
     fn came(&mut self, text: &str, turn: &mut Turn<'_>) {
         self.heard_at = turn.now();
-        count(&self.shared.counts.messages);
+        count(&self.served().counts.messages);
         self.take(Came { text: text.to_owned(), is_base64: false }, turn);
     }
 
@@ -224,7 +224,7 @@ impl ApiSession {
         match self.served().options().binary {
             Binary::Reject => self.close(NOT_BINARY, turn),
             Binary::Base64 => {
-                count(&self.shared.counts.messages);
+                count(&self.served().counts.messages);
                 let text = STANDARD.encode(bytes);
                 self.take(Came { text, is_base64: true }, turn);
             }
@@ -364,13 +364,13 @@ impl ApiSession {
     }
 
     pub(crate) fn send(&mut self, body: &[u8], turn: &mut Turn<'_>) {
-        count(&self.shared.counts.messages);
+        count(&self.served().counts.messages);
         turn.send_as(crate::kind_of_bytes(body), |out| out.extend_from_slice(body));
     }
 
     fn error(&mut self, error: FrameError, request_id: &str, turn: &mut Turn<'_>) {
         if error.is_the_clients() {
-            count(&self.shared.counts.client_errors);
+            count(&self.served().counts.client_errors);
         }
         turn.count_refusal(error.name());
         let frame = error_frame(error, &self.id.to_string(), request_id);

@@ -52,9 +52,4 @@ impl Table {
     pub(crate) fn get(&self, id: Id) -> Option<Connected> {
         self.part(id).read().get(&id).cloned()
     }
-
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.parts.iter().map(|part| part.read().len()).sum()
-    }
 }

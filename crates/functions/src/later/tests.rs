@@ -101,7 +101,7 @@ async fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(48 * 3_600);
     while !is_so() {
         assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
@@ -339,6 +339,58 @@ async fn calls_wait_for_the_start_and_for_a_function_that_is_not_there_yet() {
     functions.insert("f", function.clone());
     drained(&functions).await;
     assert_eq!(function.bodies(), [body(1)]);
+}
+
+/// Answers after a while.
+struct Slow(Duration, Mutex<usize>);
+
+impl Function for Slow {
+    fn invoke(&self, _: Bytes, _: Call) -> Answer {
+        *self.1.lock() += 1;
+        let pause = self.0;
+        Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            Ok(Bytes::new())
+        })
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(900)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orderly_end_waits_for_what_is_under_way_and_begins_nothing() {
+    let log = Arc::new(TestLog::default());
+    let functions = Functions::durable(log.clone(), Pauses::default()).unwrap();
+    functions.start(&Handle::current(), None);
+    let (quick, endless) = (Arc::new(Slow(Duration::from_secs(5), Mutex::default())), Duration::from_secs(800));
+    functions.insert("quick", quick.clone());
+    functions.insert("endless", Arc::new(Slow(endless, Mutex::default())));
+    let failed = Arc::new(Scripted::new(|_| Some(handler_failed())));
+    functions.insert("failed", failed.clone());
+    functions.send("quick", body(1)).await.unwrap();
+    functions.send("failed", body(2)).await.unwrap();
+    eventually("both", || *quick.1.lock() == 1 && failed.calls.lock().len() == 1).await;
+    let before = Instant::now();
+    functions.drain(Duration::from_secs(600)).await;
+    assert!((4..=5).contains(&before.elapsed().as_secs()), "the quick one is waited for");
+    assert_eq!(functions.waiting().items, 1);
+    functions.send("quick", body(3)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!((*quick.1.lock(), failed.calls.lock().len()), (1, 1), "nothing is begun any more");
+
+    let again = Functions::durable(log.clone(), Pauses::default()).unwrap();
+    assert_eq!(again.waiting().items, 2, "both are there in the next run");
+    again.start(&Handle::current(), None);
+    again.insert("endless", Arc::new(Slow(endless, Mutex::default())));
+    again.send("endless", body(4)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = Instant::now();
+    again.drain(Duration::from_secs(10)).await;
+    assert_eq!(before.elapsed().as_secs(), 10, "nor longer than is said");
+    let items = log.table(RecordTable::Calls).into_iter().filter(|(key, _)| key.len() == 8);
+    assert_eq!(items.count(), 3, "all of them for the run after that");
 }
 
 #[tokio::test(start_paused = true)]

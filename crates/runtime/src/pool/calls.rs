@@ -47,7 +47,7 @@ impl Pool {
         let waits = |work: &Work| work.ticket == ticket && work.call.kind == CallKind::RequestResponse;
         let is_moving = |member: &Member| matches!(member.state, State::Starting { .. } | State::Ending { .. });
         let moving = self.members.values().filter(|member| is_moving(member)).count();
-        if self.queue.len() <= moving || !self.queue.iter().any(waits) || !self.withdraw(ticket) {
+        if self.queue.len() <= moving + self.slots.free() || !self.queue.iter().any(waits) || !self.withdraw(ticket) {
             return None;
         }
         self.tally.refusals += 1;

@@ -18,6 +18,7 @@ fn rules() -> Rules {
         freeze_after: Some(SECOND),
         provisioned: 0,
         queue_max: 4,
+        starts_max: 4,
         memory_mb: 128,
     }
 }
@@ -167,6 +168,25 @@ fn idle_processes_are_frozen_and_then_ended() {
     world.exit(1);
     assert_eq!(world.pool.processes(), 0);
     assert_eq!(world.pool.sleeps_until(), None, "nothing is left to be kept");
+}
+
+#[test]
+fn few_processes_begin_together_and_calls_that_end_make_others_needless() {
+    let mut world = World::new(10, |rules| rules.starts_max = 2);
+    for _ in 0..4 {
+        let ticket = world.submit(CallKind::RequestResponse).unwrap();
+        assert_eq!(world.pool.refuse(ticket), None, "there are places");
+    }
+    assert_eq!(world.processes, HashSet::from([1, 2]));
+    world.next(1);
+    assert_eq!(world.processes, HashSet::from([1, 2, 3]), "the next begins when one is ready");
+    for _ in 0..3 {
+        world.answer(1);
+        world.next(1);
+    }
+    world.next(2);
+    world.next(3);
+    assert_eq!(world.processes.len(), 3, "the first one has done their work");
 }
 
 #[test]

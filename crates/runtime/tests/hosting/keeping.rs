@@ -39,6 +39,16 @@ async fn twenty_calls_at_once_have_twenty_processes_and_later_ones_reuse_the_las
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_short_calls_do_not_begin_as_many_processes() {
+    let hosting = Hosting::new(|options| options.starts_max = 2);
+    let function = hosting.node("burst", SLEEPER, |_| {});
+    let answers = join_all((0..200).map(|_| call(&function, r#"{"ms":1}"#))).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert!(function.stats().cold_starts <= 10, "{:?}", function.stats());
+    hosting.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_calls_no_process_is_left_and_the_next_call_begins_one() {
     let hosting = Hosting::new(|_| {});
     let function = hosting.node("rare", SLEEPER, |config| config.idle_timeout = Duration::from_millis(1_500));

@@ -153,3 +153,30 @@ async fn the_end_of_the_log_comes_with_the_answer() {
     call(&function, "{}").await.unwrap();
     hosting.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packages_that_an_application_lacks_are_found_by_modules_of_both_kinds() {
+    let package = tempfile::tempdir().unwrap();
+    std::fs::write(package.path().join("package.json"), r#"{"name":"the-sdk","version":"1.0.0","main":"a.js"}"#)
+        .unwrap();
+    std::fs::write(package.path().join("a.js"), "exports.name = 'sdk';").unwrap();
+    let spec = format!("file:{}", package.path().display());
+    let runtimes = tempfile::tempdir().unwrap();
+    let hosting = Hosting::new(|options| {
+        options.node_packages = vec![spec];
+        options.runtimes_dir = runtimes.path().into();
+    });
+    let add = |name: &str, file: &str, text: &str| {
+        hosting.write(name, file, text);
+        let mut config = hosting.config(name, "nodejs20.x", "app.handler");
+        config.timeout = std::time::Duration::from_secs(120);
+        hosting.host.add(config).unwrap()
+    };
+    let common = add("common", "app.js", "const sdk = require('the-sdk'); exports.handler = async () => sdk.name;");
+    let text = "import { name } from './lib.mjs'; export const handler = async () => name;";
+    hosting.write("modern", "lib.mjs", "export { name } from 'the-sdk';");
+    let modern = add("modern", "app.mjs", text);
+    assert_eq!(value(&common, "{}").await, "sdk");
+    assert_eq!(value(&modern, "{}").await, "sdk");
+    hosting.stop().await;
+}

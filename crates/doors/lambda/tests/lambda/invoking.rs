@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_functions::{
-    Call, CallKind, Function as _, FunctionError, HttpCaller, LOG_TAIL_BYTES_MAX, Reach, RemoteLambda,
+    Call, CallKind, Function as _, FunctionError, HttpCaller, LOG_TAIL_BYTES_MAX, LogTail, Reach, RemoteLambda,
     RemoteLambdaOptions,
 };
 use serde_json::json;
@@ -203,6 +203,10 @@ async fn one_server_calls_the_functions_of_another() {
     world.echo();
     world.add("raises", |_, _| Err(FunctionError::Handler(Bytes::from_static(b"{\"errorMessage\":\"no\"}"))));
     world.add("busy", |_, _| Err(FunctionError::Busy { limit: 1 }));
+    world.add("speaks", |_, call| {
+        call.tail.as_ref().unwrap().lock().extend_from_slice(b"a line");
+        Ok(json!(call.client_context.as_deref()).to_string().into())
+    });
     let remote = |name: &str| {
         let endpoint = format!("http://{}", world.server.address).parse().unwrap();
         let (name, region, timeout) = (name.to_owned(), "local".to_owned(), Duration::from_secs(10));
@@ -211,6 +215,11 @@ async fn one_server_calls_the_functions_of_another() {
     };
     let call = |name: &str| remote(name).invoke(Bytes::from_static(b"[1]"), Call::waiting(Duration::from_secs(10)));
     assert_eq!(call("echo:live").await.unwrap(), "[1]");
+    let tail = LogTail::default();
+    let context = Some("e30=".into());
+    let told = Call { tail: Some(tail.clone()), client_context: context, ..Call::waiting(Duration::from_secs(10)) };
+    assert_eq!(remote("speaks").invoke(Bytes::from_static(b"{}"), told).await.unwrap(), "\"e30=\"");
+    assert_eq!(&*tail.lock(), b"a line");
     assert_eq!(call("raises").await, Err(FunctionError::Handler(Bytes::from_static(b"{\"errorMessage\":\"no\"}"))));
     assert_eq!(call("busy").await, Err(FunctionError::Status(429)));
     assert_eq!(call("nobody").await, Err(FunctionError::Status(404)));
