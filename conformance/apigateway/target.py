@@ -1,7 +1,7 @@
 """Starts a gateway with an application: Fanfare, or a peer by which the checks themselves are judged.
 
-APIGATEWAY_TARGET names which: `fanfare` (the default) or `serverless-offline`, of which SERVERLESS_OFFLINE names a folder
-with npm's `serverless` 3 and `serverless-offline` in it.
+TARGET names which: `fanfare` (the default) or `serverless-offline`, whose packages are in `peer/`, or in the folder that
+SERVERLESS_OFFLINE names.
 """
 
 import json
@@ -21,6 +21,7 @@ from awsgateway import CA_FILE
 from fanfare import Server, wait_until
 
 APPS = Path(__file__).parent / "app"
+PEER = Path(__file__).parent / "peer"
 STAGE = "dev"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "a secret", "AWS_DEFAULT_REGION": "us-east-1"}
 
@@ -30,7 +31,7 @@ class NotOffered(Exception):
 
 
 def target():
-    return os.environ.get("APIGATEWAY_TARGET", "fanfare")
+    return os.environ.get("TARGET", "fanfare")
 
 
 def start(app, **options):
@@ -39,21 +40,28 @@ def start(app, **options):
 
 
 class Gateway:
-    """What tests ask of any target."""
+    """What tests ask of any target.
 
-    def __init__(self, app):
+    `app` is a file of `app/`. Templates cannot name a variable of the environment, so words of `fill` are replaced in
+    them, and RECORDS_FILE always; with that, or with `is_copied`, the application gets a folder of its own.
+    """
+
+    def __init__(self, app, fill=None, is_copied=False):
         self.folder = Path(tempfile.mkdtemp(prefix="gateway-"))
         self.records_path = self.folder / "records.jsonl"
-        self.app = self._laid_out(app)
+        self.app = self._laid_out(app, {"RECORDS_FILE": str(self.records_path), **(fill or {})}, is_copied)
 
-    def _laid_out(self, app):
-        """Templates cannot name a variable of the environment, so they get a folder in which the file's name stands."""
+    def _laid_out(self, app, fill, is_copied):
         text = (APPS / app).read_text()
-        if "RECORDS_FILE" not in text:
+        if not is_copied and not any(word in text for word in fill):
             return APPS / app
         for source in APPS.glob("handlers.*"):
-            (self.folder / source.name).symlink_to(source)
-        (self.folder / app).write_text(text.replace("RECORDS_FILE", str(self.records_path)))
+            shutil.copy(source, self.folder) if is_copied else (self.folder / source.name).symlink_to(source)
+        # Packages are found from the folder of the code.
+        (self.folder / "node_modules").symlink_to(APPS.parents[1] / "node_modules")
+        for word, value in fill.items():
+            text = text.replace(word, value)
+        (self.folder / app).write_text(text)
         return self.folder / app
 
     def url(self, token="allow", base=None, **query):
@@ -91,8 +99,8 @@ class Gateway:
 class Fanfare(Gateway):
     """The binary that FANFARE names. Its own folder is the server's, which `restart` keeps."""
 
-    def __init__(self, app, config=None, env=None, args=()):
-        super().__init__(app)
+    def __init__(self, app, config=None, env=None, args=(), fill=None, is_copied=False):
+        super().__init__(app, fill, is_copied)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         env = {"CONFORMANCE_RECORDS": str(self.records_path), "PATH": path, **(env or {})}
         self.server = Server(args=["--app", str(self.app), *args], config=config, env=env)
@@ -138,24 +146,26 @@ def free_port():
 class ServerlessOffline(Gateway):
     """Its callbacks have no stage in their path, so the application is told the endpoint, as its users do."""
 
-    def __init__(self, app, config=None, env=None, args=()):
+    def __init__(self, app, config=None, env=None, args=(), fill=None, is_copied=False):
         if not app.endswith(".yml"):
             raise NotOffered("it reads no templates of CloudFormation or SAM")
         if config:
-            raise NotOffered("it checks no signatures and has no policies for callers")
-        super().__init__(app)
-        home = Path(os.environ["SERVERLESS_OFFLINE"])
+            raise NotOffered("it has no settings for this: no access keys, policies or usage plans")
+        super().__init__(app, fill, is_copied)
+        home = Path(os.environ.get("SERVERLESS_OFFLINE") or PEER)
         self.port = free_port()
         self.log_path = self.folder / "log"
         ports = {"websocketPort": self.port, "httpPort": free_port(), "lambdaPort": free_port()}
-        command = ["node", home / "node_modules/serverless/bin/serverless.js", "offline", "-c", app, "--noSponsor"]
-        command += ["--host", "127.0.0.1", "--terminateIdleLambdaTime", "2", "--reloadHandler", "false"]
+        command = ["node", home / "node_modules/serverless/bin/serverless.js", "offline", "-c", self.app.name, "--noSponsor"]
+        command += ["--host", "127.0.0.1", "--terminateIdleLambdaTime", "2"]
+        # Its word for hot reload, at the price of a new module for each call.
+        command += ["--reloadHandler"] if is_copied else []
         command += [word for name, port in ports.items() for word in (f"--{name}", str(port))]
         told = {"CONFORMANCE_RECORDS": str(self.records_path), "CONFORMANCE_ENDPOINT": self.endpoint}
         quiet = {"SLS_TELEMETRY_DISABLED": "1", "SLS_NOTIFICATIONS_MODE": "off"}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=APPS,
+                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.app.parent,
                 env={**os.environ, **KEYS, **told, **quiet, **(env or {})}, start_new_session=True,
             )
         try:
