@@ -42,14 +42,18 @@ def start(app, **options):
 class Gateway:
     """What tests ask of any target.
 
-    `app` is a file of `app/`. Templates cannot name a variable of the environment, so words of `fill` are replaced in
-    them, and RECORDS_FILE always; with that, or with `is_copied`, the application gets a folder of its own.
+    `app` is a file of `app/`: an application, or a fanfare.toml. Templates cannot name a variable of the environment, so
+    words of `fill` are replaced in them, and RECORDS_FILE and CODE_FOLDER always; with that, or with `is_copied`, the
+    application gets a folder of its own.
     """
 
     def __init__(self, app, fill=None, is_copied=False):
         self.folder = Path(tempfile.mkdtemp(prefix="gateway-"))
         self.records_path = self.folder / "records.jsonl"
-        self.app = self._laid_out(app, {"RECORDS_FILE": str(self.records_path), **(fill or {})}, is_copied)
+        self.app = self._laid_out(app, {**self._places(), **(fill or {})}, is_copied)
+
+    def _places(self):
+        return {"RECORDS_FILE": str(self.records_path), "CODE_FOLDER": str(self.folder)}
 
     def _laid_out(self, app, fill, is_copied):
         text = (APPS / app).read_text()
@@ -103,7 +107,11 @@ class Fanfare(Gateway):
         super().__init__(app, fill, is_copied)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         env = {"CONFORMANCE_RECORDS": str(self.records_path), "PATH": path, **(env or {})}
-        self.server = Server(args=["--app", str(self.app), *args], config=config, env=env)
+        if self.app.suffix == ".toml":
+            config = self.app.read_text() + (config or "")
+        else:
+            args = ["--app", str(self.app), *args]
+        self.server = Server(args=args, config=config, env=env)
 
     @property
     def host(self):
@@ -148,7 +156,7 @@ class ServerlessOffline(Gateway):
 
     def __init__(self, app, config=None, env=None, args=(), fill=None, is_copied=False):
         if not app.endswith(".yml"):
-            raise NotOffered("it reads no templates of CloudFormation or SAM")
+            raise NotOffered("it reads no templates of CloudFormation or SAM, and serves one API")
         if config:
             raise NotOffered("it has no settings for this: no access keys, policies or usage plans")
         super().__init__(app, fill, is_copied)

@@ -83,6 +83,7 @@ export async function authorize(event) {
   record("authorize", event);
   const token = event.queryStringParameters?.token ?? "";
   const wide = event.methodArn.replace(ROUTE, "/*");
+  if (token.startsWith("key:")) return { ...policy(statement(wide)), usageIdentifierKey: token.slice(4) };
   if (token.startsWith("user:")) return { ...policy(statement(wide)), principalId: token.slice(5) };
   return (AUTHORIZERS[token] ?? AUTHORIZERS.deny)(event.methodArn, wide);
 }
