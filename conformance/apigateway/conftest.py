@@ -40,6 +40,9 @@ def gateways():
 
     def gateway(app, **options):
         key = (app, repr(sorted(options.items())))
+        # One that a test has brought down is that test's failure, and no other's.
+        if key in running and not running[key].is_alive():
+            running.pop(key).close(failed=True)
         if key not in running:
             running[key] = target.start(app, **options)
         return running[key]

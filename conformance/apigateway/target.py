@@ -81,7 +81,7 @@ class Gateway:
         for line in self.records_path.read_text().split("\n")[:-1]:
             record = json.loads(line)
             context, query = record["event"]["requestContext"], record["event"].get("queryStringParameters") or {}
-            if function in (None, record["function"]) and connection in (None, context["connectionId"]):
+            if function in (None, record["function"]) and connection in (None, context.get("connectionId")):
                 if case in (None, query.get("case")):
                     found.append(record)
         return found
@@ -92,6 +92,10 @@ class Gateway:
 
     def event(self, function, seconds=10, **where):
         return self.record(function, seconds, **where)["event"]
+
+    def is_alive(self):
+        """Whether its process still runs."""
+        return self.process.poll() is None
 
     def __enter__(self):
         return self
@@ -135,8 +139,12 @@ class Fanfare(Gateway):
         return self.server.data / CA_FILE
 
     @property
+    def process(self):
+        return self.server.process
+
+    @property
     def pid(self):
-        return self.server.pid
+        return self.process.pid
 
     def log(self):
         return self.server.log()

@@ -191,3 +191,9 @@ export async function topics(event) {
 export async function heard(event) {
   record("heard", { requestContext: {}, given: event });
 }
+
+/** Behind templates: answers with what it was given, or fails when it was given nothing. */
+export async function given(event) {
+  if (event.asked === "fail") throw new Error("as asked");
+  return { given: event };
+}
