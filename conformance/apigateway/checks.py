@@ -39,7 +39,8 @@ def read(file, name, docstring):
     if not head:
         return Test(file, name, None, docstring)
     numbers = tuple(int(number) for number in re.findall(r"C(\d+)", head[1]))
-    return Test(file, name, numbers, head[2][0].upper() + head[2][1:])
+    feature = head[2].removesuffix(".")
+    return Test(file, name, numbers, feature[0].upper() + feature[1:])
 
 
 def table():

@@ -42,7 +42,7 @@ def status_of(url, **options):
 
 
 def test_paths(apis):
-    """More: several APIs are told apart by `/{api}/{stage}`"""
+    """More: several APIs are told apart by `/{api}/{stage}`."""
     for path, api, stage in [("first/dev", "first", "dev"), ("first/prod/", "first", "prod"), ("keyed/dev", None, None)]:
         if api is None:
             assert status_of(at(apis, path)) == 403
@@ -53,7 +53,7 @@ def test_paths(apis):
 
 
 def test_hosts(apis):
-    """More: and by host, as `{api}.execute-api.{region}`"""
+    """More: several APIs are told apart by host, as `{api}.execute-api.{region}`."""
     host = f"first.execute-api.us-east-1.localhost:{apis.port}"
     with by_host(apis, host, "dev") as connected:
         context = shown(connected)["requestContext"]
@@ -61,7 +61,7 @@ def test_hosts(apis):
 
 
 def test_domains(apis):
-    """More: an API has domains of its own, whose paths stand for stages"""
+    """More: an API has domains of its own, whose paths stand for stages."""
     for path, stage in [("", "prod"), ("beta", "dev")]:
         with by_host(apis, f"ws.example.test:{apis.port}", path) as connected:
             context = shown(connected)["requestContext"]
@@ -73,19 +73,19 @@ def test_domains(apis):
 
 @pytest.mark.parametrize("path", ["hidden/dev", "first/nowhere", "nobody/dev", "first", "", "first/dev/more"])
 def test_unknown_addresses(apis, path):
-    """More: unknown APIs and stages, hidden ones, and further segments are refused with 403"""
+    """More: unknown APIs and stages, hidden ones, and further segments are refused with 403."""
     assert status_of(at(apis, path)) == 403
 
 
 def test_long_url(apis):
-    """More: URLs of more than 4,096 characters are refused with 414"""
+    """More: URLs of more than 4,096 characters are refused with 414."""
     with Python(at(apis, "first/dev?a=" + "x" * 3_900)):
         pass
     assert status_of(at(apis, "first/dev?a=" + "x" * 4_100)) == 414
 
 
 def test_stage_variables(apis):
-    """More: stage variables are in events, choose functions, and are left out where a stage has none"""
+    """More: stage variables are in events, choose functions, and are left out where a stage has none."""
     with Python(at(apis, "first/dev")) as connected:
         assert shown(connected)["stageVariables"] == {"colour": "green", "target": "show"}
     with Python(at(apis, "first/prod")) as connected:
@@ -96,7 +96,7 @@ def test_stage_variables(apis):
 
 
 def test_management_of_each(apis):
-    """More: each API and stage has its own `@connections`, and others do not find its connections"""
+    """More: each API and stage has its own `@connections`, and others do not find its connections."""
     with Python(at(apis, "first/dev")) as connected:
         found = shown(connected)["requestContext"]["connectionId"]
         assert Boto(f"http://{apis.host}/first/dev").post(found, b"here").error is None
@@ -107,7 +107,7 @@ def test_management_of_each(apis):
 
 
 def test_api_key(apis):
-    """More: routes that need an API key refuse clients without one, and events say whose it is"""
+    """More: routes that need an API key refuse clients without one, and events say whose it is."""
     url = at(apis, "keyed/dev")
     assert status_of(url) == 403
     assert status_of(url, headers={"x-api-key": "wrong"}) == 403
@@ -117,7 +117,7 @@ def test_api_key(apis):
 
 
 def test_api_key_of_authorizer(apis):
-    """More: an authorizer can name the API key"""
+    """More: an authorizer can name the API key."""
     with Python(at(apis, f"bykey/dev?token=key:{GOLD}")) as connected:
         assert shown(connected)["requestContext"]["identity"]["apiKeyId"] == "gold"
     assert status_of(at(apis, "bykey/dev?token=key:wrong")) == 403
@@ -137,7 +137,7 @@ def answers(connected, number):
 
 
 def test_throttle_of_key(apis):
-    """More: an API key has a throttle of its own"""
+    """More: an API key has a throttle of its own."""
     with Python(at(apis, "keyed/dev"), headers={"x-api-key": SLOW}) as connected:
         # One of three went to the upgrade; what is won back meanwhile is one at most.
         good, errors = answers(connected, 8)
@@ -147,7 +147,7 @@ def test_throttle_of_key(apis):
 
 
 def test_quota_of_key(apis):
-    """More: an API key has a quota, after which nobody comes in with it"""
+    """More: an API key has a quota, after which nobody comes in with it."""
     headers = {"x-api-key": FEW}
     with Python(at(apis, "keyed/dev"), headers=headers) as connected:
         good, errors = answers(connected, 4)
@@ -156,7 +156,7 @@ def test_quota_of_key(apis):
 
 
 def test_throttle_of_route(apis):
-    """More: a route has a throttle, which answers with an error frame; other routes go on"""
+    """More: a route has a throttle, which answers with an error frame; other routes go on."""
     with Python(at(apis, "throttled/dev")) as connected:
         for _ in range(6):
             connected.send('{"action":"show"}')
@@ -169,7 +169,7 @@ def test_throttle_of_route(apis):
 
 
 def test_throttle_of_stage(apis):
-    """More: a stage has a throttle, which refuses upgrades with 429"""
+    """More: a stage has a throttle, which refuses upgrades with 429."""
     with ExitStack() as stack, pytest.raises(Refused) as refused:
         for _ in range(6):
             stack.enter_context(Python(at(apis, "throttled/tight")))
@@ -178,7 +178,7 @@ def test_throttle_of_stage(apis):
 
 
 def test_connects_per_second(apis):
-    """More: new connections are bounded for each second, by 429"""
+    """More: new connections are bounded for each second, by 429."""
     statuses = set()
     with ExitStack() as stack:
         for _ in range(30):
@@ -190,7 +190,7 @@ def test_connects_per_second(apis):
 
 
 def test_refusals(apis):
-    """More: who is refused again and again is turned away before any function runs"""
+    """More: who is refused again and again is turned away before any function runs."""
     url, seen = at(apis, "refusing/dev?connect=401"), []
     before = len(apis.records("connect"))
     begin = time.monotonic()
@@ -202,14 +202,14 @@ def test_refusals(apis):
 
 
 def test_required_parameter(apis):
-    """More: a required parameter that is missing is 400"""
+    """More: a required parameter that is missing is 400."""
     assert status_of(at(apis, "needing/dev")) == 400
     with Python(at(apis, "needing/dev?room=1")) as connected:
         assert "requestContext" in shown(connected)
 
 
 def test_identity_sources(apis):
-    """More: all identity sources must be there, headers in any case"""
+    """More: all identity sources must be there, headers in any case."""
     url = at(apis, f"sources/dev?token=allow&case={(case := target.case())}")
     assert status_of(url) == 401
     assert status_of(at(apis, "sources/dev?Token=allow"), headers={"X-Own": "1"}) == 401
@@ -219,7 +219,7 @@ def test_identity_sources(apis):
 
 
 def test_binary(apis):
-    """More: on request binary messages reach `$default` in base64"""
+    """More: on request binary messages reach `$default` in base64."""
     with Python(at(apis, "chosen/dev")) as connected:
         connected.send(b"\x00\xff")
         event = json.loads(connected.receive())
@@ -227,14 +227,14 @@ def test_binary(apis):
 
 
 def test_larger_frames(apis):
-    """More: on request frames may be as large as messages, as common clients send them"""
+    """More: on request frames may be as large as messages, as common clients send them."""
     with Python(at(apis, "chosen/dev")) as connected:
         connected.send("x" * 131_072)
         assert len(json.loads(connected.receive())["body"]) == 131_072
 
 
 def test_ordered(apis):
-    """More: on request messages of one connection are answered in their order"""
+    """More: on request messages of one connection are answered in their order."""
     with Python(at(apis, "chosen/dev")) as connected:
         for text, ms in (("1", 300), ("2", 100), ("3", 0)):
             connected.send(json.dumps({"action": "slow", "ms": ms, "text": text}))
@@ -242,7 +242,7 @@ def test_ordered(apis):
 
 
 def test_compression(apis):
-    """More: on request messages are compressed"""
+    """More: on request messages are compressed."""
     with Python(at(apis, "chosen/dev"), compression="deflate") as connected:
         assert connected.socket.protocol.extensions
         connected.send("x" * 20_000)
@@ -250,7 +250,7 @@ def test_compression(apis):
 
 
 def test_server_pings(apis):
-    """More: on request silent clients are pinged"""
+    """More: on request silent clients are pinged."""
     with Raw(apis.host) as raw:
         raw.ask_for_upgrade(at(apis, "chosen/dev"))
         assert raw.head()[0] == 101

@@ -22,20 +22,20 @@ def closed_id(gateway, connect):
 
 
 def test_c37_gone(gateway, connect, sender):
-    """C37: a post to a connection that is closed is `GoneException`, once and for all"""
+    """C37: a post to a connection that is closed is `GoneException`, once and for all."""
     outcome = sender.post(closed_id(gateway, connect), b"too late")
     assert (outcome.status, outcome.error, outcome.attempts) == (410, "GoneException", 1)
 
 
 def test_c37_gone_is_not_tried_again(gateway, connect, sending):
-    """C37: SDKs do not try it again on their own"""
+    """C37: SDKs do not repeat a post that is `GoneException`."""
     patient = sending(gateway.endpoint, attempts=None)
     outcome = patient.post(closed_id(gateway, connect), b"too late")
     assert (outcome.error, outcome.attempts) == ("GoneException", 1)
 
 
 def test_c37_gone_class(gateway, connect, boto):
-    """C37: boto3's own exception class catches it"""
+    """C37: boto3's own exception class catches it for all three operations."""
     found = closed_id(gateway, connect)
     for ask in (boto.get_connection, boto.delete_connection):
         with pytest.raises(boto.exceptions.GoneException):
@@ -45,7 +45,7 @@ def test_c37_gone_class(gateway, connect, boto):
 
 
 def test_c37_gone_on_the_wire(gateway, connect):
-    """C37: 410 has the error's name in a header, and an empty body"""
+    """C37: 410 has the error's name in a header, and an empty body."""
     found = closed_id(gateway, connect)
     status, headers, body = signed(f"{gateway.endpoint}/@connections/{found}", body=b"x")
     assert (status, headers.get("x-amzn-errortype"), body) == (410, "GoneException", b"")
@@ -53,20 +53,20 @@ def test_c37_gone_on_the_wire(gateway, connect):
 
 
 def test_c38_unknown_id(sender):
-    """C38: an id that never was is 410 as well"""
+    """C38: a post to an id that never was is `GoneException`."""
     outcome = sender.post(UNKNOWN, b"x")
     assert (outcome.status, outcome.error) == (410, "GoneException")
 
 
 @pytest.mark.parametrize("text", ["abc", "AbCdEfGhIjKl+/O=", "AbCdEfGhIjKlMnOp"])
 def test_c38_no_id(sender, text):
-    """C38: what is no id is `BadRequestException`"""
+    """C38: a post to something that is no id is `BadRequestException`."""
     outcome = sender.post(text, b"x")
     assert (outcome.status, outcome.error) == (400, "BadRequestException")
 
 
 def test_c39_largest_post(connect, sender):
-    """C39: a post of 128 KB arrives whole"""
+    """C39: a post of 128 KB arrives whole."""
     data = b"".join(b"%07d " % number for number in range(16_384))
     assert len(data) == 131_072
     with connect() as (connected, found):
@@ -75,7 +75,7 @@ def test_c39_largest_post(connect, sender):
 
 
 def test_c39_frames(gateway, boto):
-    """C39: and in frames of at most 32 KB"""
+    """C39: large posts leave in frames of at most 32 KB."""
     case = target.case()
     with Raw(gateway.host) as raw:
         raw.ask_for_upgrade(gateway.url(case=case))
@@ -91,7 +91,7 @@ def test_c39_frames(gateway, boto):
 
 
 def test_c39_too_large(connect, sender):
-    """C39: one byte more is `PayloadTooLargeException`"""
+    """C39: a post of more than 128 KB is `PayloadTooLargeException`."""
     with connect() as (connected, found):
         outcome = sender.post(found, b"x" * 131_073)
         assert (outcome.status, outcome.error) == (413, "PayloadTooLargeException")
@@ -101,7 +101,7 @@ def test_c39_too_large(connect, sender):
 
 
 def test_c39_bytes(connect, sender):
-    """C39: posts that are not UTF-8 arrive as binary messages, all others as text"""
+    """C39: posts that are not UTF-8 arrive as binary messages, all others as text."""
     with connect() as (connected, found):
         for data in (b"\xff\x00", "€".encode(), b""):
             sender.post(found, data)
@@ -109,7 +109,7 @@ def test_c39_bytes(connect, sender):
 
 
 def test_order_of_posts(connect, sender):
-    """More: posts of one sender arrive in their order"""
+    """More: posts of one sender arrive in their order."""
     with connect() as (connected, found):
         for number in range(50):
             sender.post(found, str(number).encode())
@@ -117,7 +117,7 @@ def test_order_of_posts(connect, sender):
 
 
 def test_c40_get(connect, sender):
-    """C40: a connection tells who it is, and both of its times as SDKs read them"""
+    """C40: GetConnection tells address, user agent and both times, as SDKs read them."""
     before = time.time()
     with connect() as (_, found):
         answer = sender.get(found).answer
@@ -126,7 +126,7 @@ def test_c40_get(connect, sender):
 
 
 def test_c40_last_active(connect, sender):
-    """C40: `LastActiveAt` moves with messages, in either direction"""
+    """C40: `LastActiveAt` moves with messages, in either direction."""
     with connect() as (connected, found):
         first = sender.get(found).answer
         connected.send('{"action":"echo"}')
@@ -139,14 +139,14 @@ def test_c40_last_active(connect, sender):
 
 
 def test_c40_without_user_agent(gateway, connect, sender):
-    """C40: a client without a user agent has an empty one"""
+    """C40: GetConnection has an empty user agent where the client has none."""
     with connect(options={"user_agent": None}) as (_, found):
         assert sender.get(found).answer["Identity"] == {"SourceIp": "127.0.0.1", "UserAgent": ""}
         assert gateway.event("connect", connection=found)["requestContext"]["identity"] == {"sourceIp": "127.0.0.1"}
 
 
 def test_c40_on_the_wire(gateway, connect):
-    """C40: names begin with small letters, times are texts of ISO 8601"""
+    """C40: GetConnection has names with small first letters, and times of ISO 8601."""
     with connect() as (_, found):
         status, _, body = signed(f"{gateway.endpoint}/@connections/{found}", "GET")
     told = json.loads(body)
@@ -156,7 +156,7 @@ def test_c40_on_the_wire(gateway, connect):
 
 @pytest.mark.parametrize("kind", [Wscat, Python])
 def test_c41_delete(gateway, connect, sender, kind):
-    """C41: deleting a connection closes it, and a second delete is 410"""
+    """C41: DeleteConnection closes the connection, and a second one is `GoneException`."""
     with connect(kind) as (connected, found):
         assert sender.delete(found).status == 204
         connected.ended()
@@ -165,7 +165,7 @@ def test_c41_delete(gateway, connect, sender, kind):
 
 
 def test_c41_code(gateway, connect, sender):
-    """C41: it is closed with 1000, and `$disconnect` is told so"""
+    """C41: DeleteConnection closes with 1000, and `$disconnect` is told so."""
     with connect() as (connected, found):
         sender.delete(found)
         assert connected.ended()[0] == 1000
@@ -174,7 +174,7 @@ def test_c41_code(gateway, connect, sender):
 
 
 def test_c41_disconnect_runs(gateway, connect, sender):
-    """C41: `$disconnect` runs for it, once"""
+    """C41: `$disconnect` runs once after DeleteConnection."""
     with connect() as (connected, found), connect() as (_, other):
         sender.delete(found)
         connected.ended()
@@ -184,14 +184,14 @@ def test_c41_disconnect_runs(gateway, connect, sender):
 
 
 def test_c41_delete_on_the_wire(gateway, connect):
-    """C41: 204 has neither a body nor a length"""
+    """C41: DeleteConnection is answered with 204, which has neither a body nor a length."""
     with connect() as (_, found):
         status, headers, body = signed(f"{gateway.endpoint}/@connections/{found}", "DELETE")
     assert (status, body, "content-length" in headers) == (204, b"", False)
 
 
 def test_c37_post_within_disconnect(gateway, connect):
-    """C37: within `$disconnect` the connection is gone already"""
+    """C37: within `$disconnect` the connection is gone: posting to it is `GoneException`."""
     with connect(token="user:poster") as (_, found):
         pass
     outcome = gateway.record("disconnect", connection=found)["outcome"]
@@ -199,7 +199,7 @@ def test_c37_post_within_disconnect(gateway, connect):
 
 
 def test_c38_paths(gateway, connect):
-    """C38: unknown stages and paths without an id are refused"""
+    """C38: `@connections` of unknown stages, and without an id, is `ForbiddenException`."""
     with connect() as (_, found):
         base = gateway.endpoint.removesuffix(f"/{target.STAGE}")
         asked = [
@@ -212,7 +212,7 @@ def test_c38_paths(gateway, connect):
 
 
 def test_stageless(gateway, connect):
-    """More: a path without the stage reaches the connection, as some SDKs ask"""
+    """More: a path without the stage reaches the connection, as some SDKs ask."""
     with connect() as (connected, found):
         base = gateway.endpoint.removesuffix(f"/{target.STAGE}")
         assert Boto(base).post(found, b"no stage").error is None
@@ -220,7 +220,7 @@ def test_stageless(gateway, connect):
 
 
 def test_legacy_gone(gateways):
-    """More: on request 410 comes without its name, as applications of 2019 expect"""
+    """More: on request 410 comes without its name, as applications of 2019 expect."""
     gateway = gateways("seed.yml")
     status, headers, body = signed(f"{gateway.endpoint}/@connections/{UNKNOWN}", body=b"x")
     assert (status, body) == (410, b"")
@@ -228,7 +228,7 @@ def test_legacy_gone(gateways):
 
 
 def test_many_connections(connect, gateway):
-    """More: a hundred connections are posted to and found again by their own ids"""
+    """More: a hundred connections are posted to and found again by their own ids."""
     boto = management(gateway.endpoint)
     with ExitStack() as stack:
         pairs = [stack.enter_context(connect()) for _ in range(100)]

@@ -40,7 +40,7 @@ def has_one_each(gateway, ids, code):
 
 
 def test_drain(gateway):
-    """More: a server that is stopped says `Going away` to its clients, and `$disconnect` runs once for each"""
+    """More: a server that is stopped says `Going away` to its clients, and `$disconnect` runs once for each."""
     clients, ids = connected(gateway)
     gateway.server.terminate(30)
     assert {client.ended() for client in clients} == {(1001, "Going away")}
@@ -55,7 +55,7 @@ def test_drain(gateway):
 
 
 def test_drain_waits_for_calls(gateway):
-    """More: messages that are being dealt with are answered before the end"""
+    """More: a server that is stopped answers messages that are being dealt with before the end."""
     with Python(gateway.url()) as client:
         client.send('{"action":"slow","ms":1500,"text":"at work"}')
         gateway.record("slow")
@@ -66,7 +66,7 @@ def test_drain_waits_for_calls(gateway):
 
 
 def test_kill(gateway):
-    """More: a server that is killed has `$disconnect` run for all who were there when it is back, once, with 1006"""
+    """More: a server that is killed has `$disconnect` run for all who were there when it is back, once, with 1006."""
     clients, ids = connected(gateway)
     closed, rest = clients[0], clients[1:]
     closed.close(4000, "before")
@@ -87,7 +87,7 @@ def test_kill(gateway):
 
 
 def test_reconnect_after_kill(gateway):
-    """More: and serves again at once: old ids are gone, new ones work"""
+    """More: a server that was killed serves again at once: old ids are gone, new ones work."""
     clients, ids = connected(gateway)
     gateway.server.restart()
     boto = management(gateway.endpoint)

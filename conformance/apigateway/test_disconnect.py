@@ -25,14 +25,14 @@ def how(event):
 
 
 def test_c32_plain_close(gateway, connect):
-    """C32: a close frame without a status is 1005."""
+    """C32: a close frame without a status is told to `$disconnect` as 1005, with the reason in words."""
     with connect(Wscat) as (connected, found):
         connected.close()
         assert how(ending(gateway, found)) == (1005, "Client-side close frame status not set")
 
 
 def test_c32_headers(gateway, connect):
-    """C32: `$disconnect` has four headers and no more."""
+    """C32: a DISCONNECT event has its four headers and no more."""
     with connect(Wscat) as (connected, found):
         host = gateway.event("connect", connection=found)["headers"]["Host"]
         connected.close()
@@ -45,14 +45,14 @@ def test_c32_headers(gateway, connect):
 
 @pytest.mark.parametrize("code, reason", [(4001, "bye"), (1000, ""), (1001, ""), (3000, "später")])
 def test_c33_close_with_a_reason(gateway, connect, code, reason):
-    """C33: code and reason of the client are passed on."""
+    """C33: code and reason of the client are told to `$disconnect`."""
     with connect() as (connected, found):
         connected.close(code, reason)
         assert how(ending(gateway, found)) == (code, reason)
 
 
 def test_c34_killed_client(gateway, connect):
-    """C34: a client that is killed is noticed, once, as 1006."""
+    """C34: a client that is killed is told to `$disconnect` as 1006."""
     with connect(Wscat) as (connected, found), connect() as (_, other):
         connected.kill()
         assert how(ending(gateway, found))[0] == 1006
@@ -61,7 +61,7 @@ def test_c34_killed_client(gateway, connect):
 
 
 def test_c34_disconnect_runs(gateway, connect):
-    """C34: `$disconnect` is called for it at all, once."""
+    """C34: `$disconnect` runs once for a client that is killed."""
     with connect(Wscat) as (connected, found), connect() as (_, other):
         connected.kill()
         ending(gateway, found)
@@ -90,7 +90,7 @@ def is_context(context, kind, route, more=()):
 
 
 def test_c35_connect_event(gateways):
-    """C35: a CONNECT event without a query, without an authorizer."""
+    """C35: a CONNECT event without a query has exactly the keys of the original."""
     gateway = gateways("strict.yml")
     seen = len(gateway.records("connect"))
     with Python(gateway.url(None)):
@@ -102,7 +102,7 @@ def test_c35_connect_event(gateways):
 
 
 def test_c35_query(gateway, connect):
-    """C35: both kinds of queries are there when there is one; the last of several values counts."""
+    """C35: a CONNECT event has both kinds of queries; the last of several values counts."""
     with connect(a="ü b", c="") as (_, found):
         event = gateway.event("connect", connection=found)
     query = event["queryStringParameters"]
@@ -116,7 +116,7 @@ def test_c35_query(gateway, connect):
 
 
 def test_c35_headers(gateway, connect):
-    """C35: headers keep their case; those of the hop are left out, those of a gateway are added."""
+    """C35: headers keep their case; those of a gateway are added."""
     more = {"Origin": "https://app.example.test", "X-Own-Thing": "1", "Cookie": "a=b"}
     with connect(options={"headers": more}) as (_, found):
         event = gateway.event("connect", connection=found)
@@ -133,7 +133,7 @@ def test_c35_headers(gateway, connect):
 
 
 def test_c35_key_names(gateway, connect):
-    """C35: no `Connection`, no `Upgrade`; a request id twice; a time in its form."""
+    """C35: a CONNECT event has no `Connection` and `Upgrade`, one request id under two names, and a time in its form."""
     with connect() as (_, found):
         event = gateway.event("connect", connection=found)
     assert not {"Connection", "Upgrade", "connection", "upgrade"} & set(event["headers"])
@@ -143,7 +143,7 @@ def test_c35_key_names(gateway, connect):
 
 
 def test_c36_authorizer_travels(gateway, connect):
-    """C36: what the authorizer said is in every later event."""
+    """C36: principal and context of the authorizer are in CONNECT, MESSAGE and DISCONNECT events."""
     with connect() as (connected, found):
         connected.send("hello")
         message = gateway.event("default", connection=found)
@@ -158,7 +158,7 @@ def test_c36_authorizer_travels(gateway, connect):
 
 
 def test_c36_message_event(gateway, connect):
-    """C36: a MESSAGE event has a body and a message id, and neither headers nor a query."""
+    """C36: a MESSAGE event has exactly the keys of the original, with a message id and without headers."""
     with connect() as (connected, found):
         connected.send("hello")
         event = gateway.event("default", connection=found)
@@ -170,7 +170,7 @@ def test_c36_message_event(gateway, connect):
 
 
 def test_c36_disconnect_event(gateway, connect):
-    """C36: a DISCONNECT event has headers, and says how it ended."""
+    """C36: a DISCONNECT event has exactly the keys of the original, with code and reason."""
     with connect() as (connected, found):
         connected.close(4000, "over")
         event = ending(gateway, found)

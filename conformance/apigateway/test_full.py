@@ -35,7 +35,7 @@ def fill(sender, found):
 
 @pytest.mark.parametrize("kind", [JavaScript, Boto])
 def test_c46_full(stuck, kind):
-    """C46: posts to a client that does not read end in `LimitExceededException`, after the SDK has tried three times"""
+    """C46: posts to a client that does not read end in `LimitExceededException`, after the SDK has tried three times."""
     gateway, _, found = stuck
     fill(Boto(gateway.endpoint), found)
     patient = kind(gateway.endpoint, attempts=None if kind is JavaScript else 3)
@@ -47,7 +47,7 @@ def test_c46_full(stuck, kind):
 
 
 def test_c46_others(stuck):
-    """C46: meanwhile others are served at once, and the client that reads again gets all that was taken"""
+    """C46: a client that does not read delays no other, and gets all that was taken when it reads again."""
     gateway, raw, found = stuck
     taken, _ = fill(Boto(gateway.endpoint), found)
     with connecting(gateway)(token=None) as (connected, other):
@@ -64,7 +64,7 @@ def test_c46_others(stuck):
 
 
 def test_c46_leaves(stuck):
-    """C46: a client that never reads can still be deleted, and `$disconnect` is told"""
+    """C46: a client that does not read can be deleted."""
     gateway, _, found = stuck
     sender = Boto(gateway.endpoint)
     fill(sender, found)

@@ -11,7 +11,7 @@ from botocore.config import Config
 from clients import Python, Refused
 from conftest import connecting
 from fanfare import wait_until
-from test_messages import frame_of, is_alone
+from test_messages import error_of, is_alone
 
 BOTH = pytest.mark.parametrize("gateway", ["serverless.yml", "python.yml"], indirect=True)
 
@@ -51,7 +51,7 @@ def burst(gateway, connections=10, messages=20, ms=100):
 
 @pytest.mark.slow
 def test_c51_burst(gateways):
-    """C51: two hundred messages at once to a handler of 100 ms are all answered, by several processes and not by too many"""
+    """C51: two hundred messages at once to a handler of 100 ms are all answered, by no more processes than allowed."""
     gateway = gateways("burst.yml")
     seen = len(gateway.records("slow"))
     answers, _ = burst(gateway)
@@ -63,7 +63,7 @@ def test_c51_burst(gateways):
 
 @pytest.mark.slow
 def test_c51_to_zero(gateways):
-    """C51: without work no process is left"""
+    """C51: functions without work have no process, while connections stay."""
     gateway = gateways("burst.yml")
     with Python(gateway.url(None)) as connected:
         connected.send('{"action":"slow","ms":1,"text":"x"}')
@@ -82,17 +82,16 @@ def test_c51_to_zero(gateways):
 
 @BOTH
 def test_c52_exit(gateway, client):
-    """C52: a handler that ends its process is told to the client in an error frame"""
+    """C52: a handler that ends its process is told to the client in an error frame."""
     with connecting(gateway)(client) as (connected, found):
         connected.send('{"action":"exit"}')
-        message, connection, _ = frame_of(connected.receive())
-        assert (message, connection) == ("Internal server error", found)
+        assert error_of(connected.receive()) == ("Internal server error", found)
         is_alone(connected)
 
 
 @BOTH
 def test_c52_new_process(gateway):
-    """C52: and the next message is served by another process"""
+    """C52: after that the next message is served by another process."""
     with connecting(gateway)() as (connected, found):
         for _ in range(2):
             connected.send('{"action":"exit"}')
@@ -102,7 +101,7 @@ def test_c52_new_process(gateway):
 
 
 def test_c52_exit_of_connect(gateway):
-    """C52: a process that ends within `$connect` or an authorizer refuses that client only"""
+    """C52: a process that ends within `$connect` or an authorizer refuses that client only."""
     for query, status in (({"connect": "exit"}, 502), ({"token": "exit"}, 500)):
         with pytest.raises(Refused) as refused:
             with Python(gateway.url(**query)):
@@ -114,23 +113,22 @@ def test_c52_exit_of_connect(gateway):
 
 @pytest.mark.parametrize("action", ["hang", "flood"])
 def test_timeouts(gateway, connect, action):
-    """More: a handler that hangs, or prints without end, is ended at its timeout, and others are served meanwhile"""
+    """More: a handler that hangs, or prints without end, is ended at its timeout, and others are served meanwhile."""
     with connect() as (connected, found), connect() as (other, _):
         connected.send(json.dumps({"action": action}))
         record = gateway.record(action, connection=found)
         is_alone(other)
-        message, _, _ = frame_of(connected.receive(20))
-        assert message in ("Internal server error", "Endpoint request timed out")
+        assert error_of(connected.receive(20))[0] in ("Internal server error", "Endpoint request timed out")
         wait_until(lambda: not Path(f"/proc/{record['pid']}").exists(), "the end of its process")
         is_alone(connected)
 
 
 @pytest.mark.parametrize("value", [None, "text", 7, True, [1]], ids=json.dumps)
 def test_nonsense(connect, value):
-    """More: results that are no responses are told in an error frame"""
+    """More: results that are no responses are told in an error frame."""
     with connect() as (connected, _):
         connected.send(json.dumps({"action": "say", "value": value}))
-        assert frame_of(connected.receive())[0] == "Internal server error"
+        assert error_of(connected.receive())[0] == "Internal server error"
         is_alone(connected)
 
 
@@ -146,7 +144,7 @@ def test_nonsense(connect, value):
     ],
 )
 def test_results(connect, value, frame):
-    """More: what a two-way route sends is the result's body, and nothing where there is none"""
+    """More: what a two-way route sends is the result's body, and nothing where there is none."""
     with connect() as (connected, _):
         connected.send(json.dumps({"action": "say", "value": value}))
         if frame is not None:
@@ -156,7 +154,7 @@ def test_results(connect, value, frame):
 
 @pytest.mark.parametrize("value", [None, "text", [], {"statusCode": "no"}, {"body": "no status"}], ids=json.dumps)
 def test_nonsense_of_connect(gateway, value):
-    """More: `$connect` that returns no response is 502"""
+    """More: `$connect` that returns no response is 502."""
     with pytest.raises(Refused) as refused:
         with Python(gateway.url(connect=f"json:{json.dumps(value)}")):
             pass
@@ -164,7 +162,7 @@ def test_nonsense_of_connect(gateway, value):
 
 
 def test_large_results(connect):
-    """More: results of up to 128 KB are sent, in frames that clients put together"""
+    """More: results of up to 128 KB are sent, in frames that clients put together."""
     with connect() as (connected, _):
         connected.send('{"action":"large","bytes":131072}')
         assert connected.receive() == "x" * 131_072
@@ -172,17 +170,17 @@ def test_large_results(connect):
 
 
 def test_throwing_two_way(connect):
-    """More: a two-way route whose handler throws sends the same error frame"""
+    """More: a two-way route whose handler throws sends the same error frame."""
     with connect() as (connected, found):
         connected.send('{"action":"boom-two-way"}')
-        assert frame_of(connected.receive())[:2] == ("Internal server error", found)
+        assert error_of(connected.receive()) == ("Internal server error", found)
         is_alone(connected)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("app, file", [("serverless.yml", "handlers.mjs"), ("python.yml", "handlers.py")])
 def test_hot_reload(app, file):
-    """More: code that changes on disk is used without a restart, and connections stay"""
+    """More: code that changes on disk is used without a restart, and connections stay."""
     with target.start(app, is_copied=True) as gateway, connecting(gateway)() as (connected, _):
 
         def answer():
@@ -205,7 +203,7 @@ def lambdas(gateway):
 
 
 def test_invoke(gateway):
-    """More: functions are called by name through the interface of Lambda too"""
+    """More: functions are called by name through the interface of Lambda too."""
     if target.target() != "fanfare":
         raise target.NotOffered("on a port of its own")
     event = {"requestContext": {}, "body": "{}"}
@@ -222,7 +220,7 @@ def test_invoke(gateway):
 
 @pytest.mark.slow
 def test_invocations_survive():
-    """More: calls that nobody waits for are made even if the server is killed after it took them"""
+    """More: calls that nobody waits for are made even if the server is killed after it took them."""
     if target.target() != "fanfare":
         raise target.NotOffered("it keeps nothing")
     with target.start("serverless.yml") as gateway:

@@ -51,7 +51,7 @@ def is_in(connected):
 
 @pytest.mark.parametrize("keys", [GUEST, SESSION], ids=["key", "session"])
 def test_c48_query(gateway, client, keys):
-    """C48: an upgrade that is signed in its query is let in"""
+    """C48: with `AWS_IAM` an upgrade that is signed in its query is let in."""
     with client(signed_url(gateway.ws_url, keys)) as connected:
         is_in(connected)
     with client(signed_url(f"{gateway.ws_url}?room=a%20b&empty=", keys)) as connected:
@@ -59,13 +59,13 @@ def test_c48_query(gateway, client, keys):
 
 
 def test_c48_headers(gateway):
-    """C48: and one that is signed in its headers"""
+    """C48: with `AWS_IAM` an upgrade that is signed in its headers is let in."""
     with Python(gateway.ws_url, headers=header_signed(gateway, GUEST)) as connected:
         is_in(connected)
 
 
 def test_c48_altered(gateway, client):
-    """C48: an altered signature is refused with 403"""
+    """C48: with `AWS_IAM` an altered signature is refused with 403."""
     url = signed_url(gateway.ws_url, GUEST)
     last = "0" if url[-1] != "0" else "1"
     is_refused(client, url[:-1] + last)
@@ -74,26 +74,26 @@ def test_c48_altered(gateway, client):
 
 
 def test_c48_unsigned(gateway, client):
-    """C48: so is one without a signature, by an unknown key, or without the token of its session"""
+    """C48: with `AWS_IAM` no signature, an unknown key, or a session without its token is refused with 403."""
     is_refused(client, gateway.ws_url)
     is_refused(client, signed_url(gateway.ws_url, Keys("AKIDNOBODY", "a secret")))
     is_refused(client, signed_url(gateway.ws_url, Keys(SESSION.key, SESSION.secret)))
 
 
 def test_c48_policy(gateway, client):
-    """C48: a key that may enter another stage only is refused"""
+    """C48: with `AWS_IAM` a key whose policy is for another stage is refused with 403."""
     is_refused(client, signed_url(gateway.ws_url, OUTSIDER))
 
 
 def test_c48_expired(gateway):
-    """C48: a signature in a query ends at its time"""
+    """C48: with `AWS_IAM` a signature with another date is refused with 403."""
     url = signed_url(gateway.ws_url, GUEST, seconds=60)
     date = dict(pair.split("=") for pair in urlsplit(url).query.split("&"))["X-Amz-Date"]
     is_refused(Python, url.replace(date, f"2020{date[4:]}"))
 
 
 def test_c48_identity(gateway):
-    """C48: events say who signed"""
+    """C48: with `AWS_IAM` events say who signed."""
     with Python(signed_url(gateway.ws_url, GUEST)) as connected:
         identity = is_in(connected)["requestContext"]["identity"]
     assert identity["accessKey"] == GUEST.key
@@ -103,7 +103,7 @@ def test_c48_identity(gateway):
 
 @pytest.mark.parametrize("client", [Wscat, Python])
 def test_c49_denied_route(gateway, client):
-    """C49: a policy that denies one route answers its messages with `Forbidden`, and the connection goes on"""
+    """C49: with `AWS_IAM` a policy that denies one route answers its messages with the error frame `Forbidden`."""
     with client(signed_url(gateway.ws_url, CAREFUL)) as connected:
         connected.send('{"action":"secret"}')
         assert frame_of(connected.receive())[0] == "Forbidden"
@@ -111,7 +111,7 @@ def test_c49_denied_route(gateway, client):
 
 
 def test_c49_allowed_route(gateway):
-    """C49: whoever is not denied it is answered"""
+    """C49: with `AWS_IAM` whoever is not denied a route is answered."""
     with Python(signed_url(gateway.ws_url, GUEST)) as connected:
         connected.send('{"action":"secret"}')
         assert json.loads(connected.receive())["requestContext"]["routeKey"] == "secret"

@@ -78,7 +78,7 @@ def ask(connected, **asked):
 
 
 def test_connect_by_web_server(gateway, backend):
-    """More: a web server decides who may connect, by headers and query of the client, its status and a mapped id"""
+    """More: a web server decides who may connect, by headers and query of the client, its status and a mapped id."""
     with Python(f"{gateway.ws_url}?room=a%20b", headers={"X-Own": "1", "Cookie": "c=d"}):
         method, path, headers, body = backend.last()
     assert (method, path) == ("POST", "/connect?room=a%20b") or (method, path) == ("POST", "/connect?room=a+b")
@@ -88,7 +88,7 @@ def test_connect_by_web_server(gateway, backend):
 
 
 def test_refused_by_web_server(gateway, backend):
-    """More: and its refusal is what the client gets"""
+    """More: the refusal of a web server is what the client gets."""
     backend.say(403, "no")
     with pytest.raises(Refused) as refused:
         with Python(f"{gateway.ws_url}?status=403"):
@@ -97,7 +97,7 @@ def test_refused_by_web_server(gateway, backend):
 
 
 def test_proxy(connected, backend):
-    """More: messages go to a web server as they are, with mapped paths, queries and headers, and its answer comes back"""
+    """More: messages go to a web server as they are, with mapped paths, queries and headers, and its answer comes back."""
     backend.say(200, "from the backend")
     message = {"action": "proxy", "room": "blue"}
     assert ask(connected, **message) == "from the backend"
@@ -107,13 +107,13 @@ def test_proxy(connected, backend):
 
 
 def test_proxy_errors(connected, backend):
-    """More: what a web server says with 500 comes back as well"""
+    """More: what a web server says with 500 comes back as well."""
     backend.say(500, "something broke")
     assert ask(connected, action="proxy", room="blue") == "something broke"
 
 
 def test_request_template(connected, backend):
-    """More: a template makes the web server's request of a message: loops, conditions, paths, context and variables"""
+    """More: a template makes the web server's request of a message: loops, conditions, paths, context and variables."""
     backend.say(200, '{"answer": [1, 2]}')
     items = [{"name": 'a "quoted" name'}, {"name": "second"}]
     assert json.loads(ask(connected, action="http", kind="list", items=items)) == {"good": [1, 2]}
@@ -123,7 +123,7 @@ def test_request_template(connected, backend):
 
 
 def test_template_choice(connected, backend):
-    """More: an expression over the message chooses the template"""
+    """More: an expression over the message chooses the template."""
     backend.say(200, '{"answer": "x"}')
     message = {"action": "http", "kind": "whole", "n": 1}
     assert json.loads(ask(connected, **message)) == {"good": "x"}
@@ -131,45 +131,45 @@ def test_template_choice(connected, backend):
 
 
 def test_response_by_status(connected, backend):
-    """More: the status chooses the template of the answer, by regular expression"""
+    """More: the status chooses the template of the answer, by regular expression."""
     backend.say(404, '{"answer": "nothing there"}')
     assert json.loads(ask(connected, action="http", kind="whole")) == {"bad": "nothing there"}
 
 
 def test_no_template(connected, backend):
-    """More: a message for which there is no template is refused where nothing may pass through"""
+    """More: a message for which there is no template is refused where nothing may pass through."""
     before = len(backend.seen)
     assert frame_of(ask(connected, action="http", kind="other"))[0] == "Unsupported Media Type"
     assert len(backend.seen) == before
 
 
 def test_function_with_templates(connected):
-    """More: a function between templates is given what one makes, and its result goes through another"""
+    """More: a function between templates is given what one makes, and its result goes through another."""
     given = json.loads(ask(connected, action="lambda", ask={"a": [1]}))["given"]
     assert given["asked"] == {"a": [1]} and len(given["by"]) == 16
 
 
 def test_function_error_with_templates(connected):
-    """More: and its error chooses the template by its message"""
+    """More: the message of an error chooses the template of the answer."""
     assert json.loads(ask(connected, action="lambda", ask="fail")) == {"sorry": "as asked"}
 
 
 def test_mock(gateways):
-    """More: a mock integration answers by its templates alone"""
+    """More: a mock integration answers by its templates alone."""
     with Python(gateways("models.yaml").url(None)) as connected:
         told = json.loads(ask(connected, action="mock"))
         assert len(told["you"]) == 16 and told["route"] == "mock"
 
 
 def test_timeout(gateways):
-    """More: an integration that takes longer than it may is told in an error frame"""
+    """More: an integration that takes longer than it may is told in an error frame."""
     with Python(gateways("models.yaml").url(None)) as connected:
         assert frame_of(ask(connected, action="slow", ms=3_000, text="x"))[0] == "Endpoint request timed out"
         assert ask(connected, action="slow", ms=0, text="y") == "slow y"
 
 
 def test_stage_variables_of_template(gateways):
-    """More: stage variables of a template are in events"""
+    """More: stage variables of a template are in events."""
     gateway = gateways("models.yaml")
     with Python(gateway.url(None)) as connected:
         good = {"action": "order", "kind": "paid", "address": "a", "case": target.case()}

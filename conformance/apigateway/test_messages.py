@@ -21,6 +21,12 @@ def frame_of(text):
     return found.groups()
 
 
+def error_of(text):
+    """Message and connection of an error frame, however it is spaced."""
+    told = json.loads(text)
+    return told["message"], told["connectionId"]
+
+
 def is_alone(connected):
     """The next frame is the answer to what is sent now: nothing else came before."""
     for turn in ("1", "2"):
@@ -48,7 +54,7 @@ def test_c19_one_way(gateway, connect, client, status):
 
 @BOTH
 def test_c20_handler_throws(gateway, client):
-    """C20: a handler that throws is told to the client in an error frame, and the connection goes on."""
+    """C20: a handler that throws is told in an error frame, exact to the byte, and the connection goes on."""
     with connecting(gateway)(client) as (connected, found):
         connected.send('{"action":"boom"}')
         text = connected.receive()
@@ -62,7 +68,7 @@ UNROUTED = ["not json", "[1]", '{"action":"nope"}', "{}", '"echo"', "7", "null",
 
 @pytest.mark.parametrize("text", UNROUTED)
 def test_c21_default(gateway, connect, client, text):
-    """C21: what has no route goes to `$default`, under that name."""
+    """C21: messages without a route, JSON or not, go to `$default`, under that name."""
     with connect(client) as (connected, found):
         connected.send(text)
         event = gateway.event("default", connection=found)
@@ -72,7 +78,7 @@ def test_c21_default(gateway, connect, client, text):
 
 @pytest.mark.parametrize("text", UNROUTED)
 def test_c22_no_default(gateways, text):
-    """C22: without `$default` it is answered with an error frame."""
+    """C22: without `$default` they are answered with the error frame `Forbidden`, exact to the byte."""
     gateway = gateways("strict.yml")
     with connecting(gateway)(token=None) as (connected, found):
         connected.send(text)
@@ -91,7 +97,7 @@ def test_c22_no_default(gateways, text):
     ],
 )
 def test_c23_combined_expression(gateways, body, route):
-    """C23: an expression may join several members; one that is missing is empty."""
+    """C23: route selection expressions may join several members; one that is missing is empty."""
     with Python(gateways("nested.yml").url(None)) as connected:
         connected.send(json.dumps(body))
         assert json.loads(connected.receive())["requestContext"]["routeKey"] == route
@@ -109,7 +115,7 @@ def test_c23_combined_expression(gateways, body, route):
     ],
 )
 def test_c24_model(gateways, body):
-    """C24: what the route's model does not allow never reaches the handler."""
+    """C24: messages that the model of a route does not allow are `Invalid request body`, and reach no handler."""
     gateway = gateways("models.yaml")
     with Python(gateway.url(None)) as connected:
         connected.send(json.dumps(body))
@@ -133,7 +139,7 @@ def test_c25_large_frame(gateway):
 
 
 def test_c25_largest_frame(gateway, connect):
-    """C25: one of 32 KB does not."""
+    """C25: a frame of 32 KB does not end it."""
     with connect() as (connected, found):
         connected.send("x" * 32_768)
         assert gateway.event("default", connection=found)["body"] == "x" * 32_768
@@ -141,7 +147,7 @@ def test_c25_largest_frame(gateway, connect):
 
 
 def test_c26_fragments(gateway, connect):
-    """C26: a fragmented message is one message."""
+    """C26: a fragmented message with an empty last frame arrives as one."""
     with connect() as (connected, found):
         connected.send(["x" * 30_000] * 4)
         assert gateway.event("default", connection=found)["body"] == "x" * 120_000
@@ -159,7 +165,7 @@ def test_c27_large_message(gateway):
 
 
 def test_c27_largest_message(gateway, connect):
-    """C27: of 128 KB not."""
+    """C27: fragments of 128 KB together arrive."""
     with connect() as (connected, found):
         connected.send(["x" * 32_768] * 4)
         assert len(gateway.event("default", connection=found)["body"]) == 131_072
@@ -174,7 +180,7 @@ def test_c28_binary(gateway):
 
 
 def test_c29_idle(gateways):
-    """C29: a connection without traffic ends with 1001."""
+    """C29: a connection without traffic ends with 1001 `Going away`."""
     begin = time.monotonic()
     with connecting(gateways("short.yml"))() as (connected, _):
         assert connected.ended() == (1001, "Going away")
@@ -182,7 +188,7 @@ def test_c29_idle(gateways):
 
 
 def test_c29_idle_event(gateways):
-    """C29: `$disconnect` is told the same."""
+    """C29: `$disconnect` is told 1001 `Going away` of it."""
     gateway = gateways("short.yml")
     with connecting(gateway)() as (connected, found):
         connected.ended()
@@ -191,7 +197,7 @@ def test_c29_idle_event(gateways):
 
 
 def test_c30_duration(gateways):
-    """C30: every connection ends after its longest time, busy or not."""
+    """C30: every connection ends after its longest time with 1001 `Going away`, busy or not."""
     with connecting(gateways("short.yml"))() as (connected, _):
         begin, answers = time.monotonic(), 0
         try:
@@ -215,7 +221,7 @@ def test_c31_ping(gateway, payload):
 
 
 def test_c31_ping_within_a_message(gateway):
-    """C31: also between the fragments of a message."""
+    """C31: a ping between the fragments of a message is answered at once."""
     with Raw(gateway.host) as raw:
         raw.ask_for_upgrade(gateway.url())
         assert raw.head()[0] == 101

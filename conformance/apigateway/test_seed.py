@@ -71,7 +71,7 @@ def send_ws(gateway, user, message):
 
 
 def test_c50_delivered(gateway):
-    """C50: who has a token is connected, and gets what the web server sends"""
+    """C50: an application of 2019 runs as it is: a token connects, and what its web server sends arrives."""
     with page(gateway, tokens.mint("ada")) as lines, page(gateway, tokens.mint("ada")) as others:
         assert lines.get(timeout=20) == others.get(timeout=20) == "open"
         wait_until(lambda: len(rows.of("ada")) == 2, "two rows")
@@ -82,7 +82,7 @@ def test_c50_delivered(gateway):
 
 
 def test_c50_refused(gateway):
-    """C50: who has none is refused, however often the page tries"""
+    """C50: it refuses who has no token, however often the page tries."""
     with page(gateway, "forged.token.x", attempts=40) as lines:
         seen = [lines.get(timeout=30) for _ in range(80)]
     told = {line for line in seen if line.startswith("error")}
@@ -93,7 +93,7 @@ def test_c50_refused(gateway):
 
 
 def test_c50_stale_row(gateway):
-    """C50: a row whose connection is gone is deleted by the old comparison with 410, where that is asked for"""
+    """C50: it deletes rows of connections that are gone by its old comparison with 410, on request."""
     with page(gateway, tokens.mint("bob")) as lines:
         assert lines.get(timeout=20) == "open"
         [(_, endpoint)] = wait_until(lambda: rows.of("bob"), "the row")

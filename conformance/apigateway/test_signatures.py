@@ -48,7 +48,7 @@ def is_refused(outcome, error):
 
 
 def test_c42_good_key(strict, sending):
-    """C42: a good signature is let through"""
+    """C42: senders with a good signature are let through, where signatures are checked."""
     with client_of(strict) as (connected, found):
         assert sending(strict.endpoint, GOOD).post(found, b"signed").error is None
         assert connected.receive() == "signed"
@@ -63,7 +63,7 @@ def test_c42_good_key(strict, sending):
     ids=["secret", "key"],
 )
 def test_c42_bad_key(strict, sending, keys, error):
-    """C42: a wrong secret is `InvalidSignatureException`, an unknown key `UnrecognizedClientException`"""
+    """C42: a wrong secret is `InvalidSignatureException`, an unknown key `UnrecognizedClientException`."""
     with client_of(strict) as (connected, found):
         stranger = sending(strict.endpoint, keys)
         for outcome in (stranger.post(found, b"x"), stranger.get(found), stranger.delete(found)):
@@ -74,7 +74,7 @@ def test_c42_bad_key(strict, sending, keys, error):
 
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
 def test_c42_unsigned(strict, method):
-    """C42: without a signature it is `MissingAuthenticationTokenException`"""
+    """C42: without a signature it is `MissingAuthenticationTokenException`."""
     with client_of(strict) as (_, found):
         status, headers, body = plain(f"{strict.endpoint}/@connections/{found}", method)
     assert (status, headers["x-amzn-errortype"]) == (403, "MissingAuthenticationTokenException")
@@ -83,7 +83,7 @@ def test_c42_unsigned(strict, method):
 
 @pytest.mark.parametrize("offset_ms", [-600_000, 600_000])
 def test_c42_clock(strict, offset_ms):
-    """C42: a signature of ten minutes ago, or to come, is none"""
+    """C42: a signature of ten minutes ago, or to come, is none."""
     late = JavaScript(strict.endpoint, GOOD, offset_ms=offset_ms)
     try:
         outcome = late.post("AbCdEfGhIjKlMnO=", b"x")
@@ -94,7 +94,7 @@ def test_c42_clock(strict, offset_ms):
 
 
 def test_c42_altered_body(strict):
-    """C42: a body that was changed on its way breaks the signature"""
+    """C42: a body that was changed on its way breaks the signature."""
     with client_of(strict) as (connected, found):
         url = f"{strict.endpoint}/@connections/{found}"
         status, headers, _ = plain(url, "POST", b"altered", signed_headers("POST", url, b"original", GOOD))
@@ -117,7 +117,7 @@ def telling_ids(gateway):
 
 
 def test_c43_ids(strict, sending):
-    """C43: signatures hold for ids with `-`, `_` and `=`"""
+    """C43: signatures hold for ids with `-`, `_` and `=`."""
     sender = sending(strict.endpoint, GOOD)
     with telling_ids(strict) as pairs:
         for connected, found in pairs:
@@ -134,7 +134,7 @@ PATHS = ["@connections/{}=", "%40connections/{}=", "@connections/{}%3D", "%40con
 
 @pytest.mark.parametrize("path", PATHS)
 def test_c43_paths(strict, path):
-    """C43: paths may be written with `@` or `%40`, with `=` or `%3D`, signed by botocore"""
+    """C43: signatures of botocore hold for paths with `@` or `%40`, with `=` or `%3D`."""
     with client_of(strict) as (connected, found):
         url = f"{strict.endpoint}/{path.format(found.removesuffix('='))}"
         assert signed(url, "POST", b"found", GOOD)[0] == 200
@@ -143,7 +143,7 @@ def test_c43_paths(strict, path):
 
 @pytest.mark.parametrize("path", PATHS)
 def test_c43_aws4(strict, path):
-    """C43: and signed by npm's aws4"""
+    """C43: so do signatures of npm's aws4."""
     process = NodeProcess()
     try:
         with client_of(strict) as (connected, found):
@@ -157,7 +157,7 @@ def test_c43_aws4(strict, path):
 
 
 def test_c44_session(strict, sending):
-    """C44: keys of a session are good with their token"""
+    """C44: keys of a session are good with their token."""
     with client_of(strict) as (connected, found):
         assert sending(strict.endpoint, SESSION).post(found, b"session").error is None
         assert connected.receive() == "session"
@@ -165,14 +165,14 @@ def test_c44_session(strict, sending):
 
 @pytest.mark.parametrize("token", [None, "another token"])
 def test_c44_wrong_session(strict, sending, token):
-    """C44: and not without it, or with another"""
+    """C44: keys of a session are not good without their token, or with another."""
     with client_of(strict) as (_, found):
         outcome = sending(strict.endpoint, Keys(SESSION.key, SESSION.secret, token)).post(found, b"x")
         is_refused(outcome, "UnrecognizedClientException")
 
 
 def test_c45_policy(strict, sending):
-    """C45: a policy for POST alone allows no DELETE, and the refusal names the resource"""
+    """C45: a policy for POST alone allows no DELETE, and the refusal names the resource."""
     poster = sending(strict.endpoint, POSTER)
     with client_of(strict) as (connected, found):
         assert poster.post(found, b"allowed").error is None
@@ -188,12 +188,12 @@ def test_c45_policy(strict, sending):
 
 
 def test_c45_other_rights(strict, sending):
-    """C45: nor does a policy about something else"""
+    """C45: a policy about something else allows nothing here."""
     is_refused(sending(strict.endpoint, STRANGER).post("AbCdEfGhIjKlMnO=", b"x"), "AccessDeniedException")
 
 
 def test_made_key(strict, sending):
-    """More: keys for senders are made at the command line while the server runs, and are revoked there"""
+    """More: keys for senders are made at the command line while the server runs, and are revoked there."""
     made = create_credentials("sender", strict.server.data, "--policy", "manage-connections")
     keys = Keys(made["AWS_ACCESS_KEY_ID"], made["AWS_SECRET_ACCESS_KEY"])
     sender = sending(strict.endpoint, keys)
@@ -206,7 +206,7 @@ def test_made_key(strict, sending):
 
 @BOTH
 def test_c47_handler_posts_back(gateways, app):
-    """C47: a handler posts to `https://{domainName}/{stage}` with nothing but its own environment"""
+    """C47: a handler posts to `https://{domainName}/{stage}` with nothing but its own environment."""
     with connecting(gateways(app))() as (connected, found):
         connected.send(json.dumps({"action": "send", "text": "from the handler"}))
         assert {connected.receive(), connected.receive()} == {"from the handler", "200"}
@@ -214,14 +214,14 @@ def test_c47_handler_posts_back(gateways, app):
 
 @BOTH
 def test_c47_keys_are_its_own(gateways, app):
-    """C47: also where signatures are checked: the server gives each function keys of its own"""
+    """C47: it can do so where signatures are checked: each function has keys of its own."""
     with connecting(gateways(app, config=CONFIG))() as (connected, found):
         connected.send(json.dumps({"action": "send", "text": "signed by the handler"}))
         assert {connected.receive(), connected.receive()} == {"signed by the handler", "200"}
 
 
 def test_c47_environment(gateways):
-    """C47: region, keys and authority are in a function's environment under the names that SDKs look for"""
+    """C47: region, keys and authority are in a function's environment under the names that SDKs look for."""
     with Python(gateways("python.yml").url()) as connected:
         connected.send('{"action":"variables"}')
         told = json.loads(connected.receive())
@@ -234,7 +234,7 @@ def test_c47_environment(gateways):
 
 
 def test_tls(gateway, connect, sending):
-    """More: TLS and plain text are served on one port, with an authority that clients can be told to trust"""
+    """More: TLS and plain text are served on one port, with an authority that clients can be told to trust."""
     secure = gateway.url(base=f"wss://localhost:{gateway.port}/{target.STAGE}")
     with Wscat(secure, ca=gateway.ca) as connected:
         connected.send('{"action":"echo"}')
@@ -249,7 +249,7 @@ def test_tls(gateway, connect, sending):
 
 
 def test_tls_versions(gateway):
-    """More: TLS 1.2 and 1.3 are spoken, HTTP/2 is not offered to those who upgrade, and strangers are told"""
+    """More: TLS 1.2 and 1.3 are spoken, HTTP/2 is not offered to those who upgrade, and strangers are told."""
     command = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code} %{http_version}", f"https://localhost:{gateway.port}/dev"]
     for flags in (["--tlsv1.2", "--tls-max", "1.2"], ["--tlsv1.3"]):
         done = subprocess.run([*command, "--http1.1", "--cacert", gateway.ca, *flags], capture_output=True, timeout=20)

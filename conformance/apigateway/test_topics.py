@@ -69,7 +69,7 @@ def put(gateway, kind, detail):
 
 
 def test_broadcast_to_topic(gateway):
-    """More: one request reaches all connections that handlers have subscribed to a topic"""
+    """More: one request reaches all connections that handlers have subscribed to a topic."""
     with subscribed(gateway, "room/1") as (one, _), subscribed(gateway, "room/1", "room/2") as (both, _):
         with connecting(gateway)() as (none, _):
             publish(gateway, "room/1", "first")
@@ -81,7 +81,7 @@ def test_broadcast_to_topic(gateway):
 
 
 def test_subscribe_at_connect(gateway):
-    """More: `$connect` can subscribe its connection, so that nothing is missed"""
+    """More: `$connect` can subscribe its connection, so that nothing is missed."""
     result = json.dumps({"statusCode": 200, "subscribe": ["room/at-once"]})
     with connecting(gateway)(connect=f"json:{result}") as (connected, _):
         publish(gateway, "room/at-once", "hello")
@@ -89,7 +89,7 @@ def test_subscribe_at_connect(gateway):
 
 
 def test_unsubscribe(gateway):
-    """More: results end subscriptions too"""
+    """More: results end subscriptions too."""
     with subscribed(gateway, "room/3", "room/4") as (connected, _):
         ask(connected, unsubscribe=["room/3"])
         publish(gateway, "room/3", "not this")
@@ -99,7 +99,7 @@ def test_unsubscribe(gateway):
 
 
 def test_patterns(gateway):
-    """More: a subscription may be a pattern"""
+    """More: a subscription may be a pattern."""
     with subscribed(gateway, "house/+/light") as (connected, _):
         publish(gateway, "house/kitchen/heat", "no")
         publish(gateway, "house/kitchen/light", "on")
@@ -107,7 +107,7 @@ def test_patterns(gateway):
 
 
 def test_many_topics(gateway):
-    """More: a connection cannot be subscribed to more topics than are allowed, and goes on"""
+    """More: a connection cannot be subscribed to more topics than are allowed, and goes on."""
     with connecting(gateway)() as (connected, _):
         ask(connected, subscribe=[f"many/{number}" for number in range(5)])
         connected.send(json.dumps({"action": "topics", "subscribe": ["many/6"]}))
@@ -118,7 +118,7 @@ def test_many_topics(gateway):
 
 
 def test_broadcast_to_user(gateway):
-    """More: one request reaches all connections of a user, by the name that the authorizer gave"""
+    """More: one request reaches all connections of a user, by the name that the authorizer gave."""
     with ExitStack() as stack:
         connect = connecting(gateway)
         ada = [stack.enter_context(connect(token="user:ada lovelace"))[0] for _ in range(3)]
@@ -132,7 +132,7 @@ def test_broadcast_to_user(gateway):
 
 
 def test_broadcast_to_many(gateway):
-    """More: one request reaches many connections by their ids, and those that are gone do no harm"""
+    """More: one request reaches many connections by their ids, and those that are gone do no harm."""
     with ExitStack() as stack:
         pairs = [stack.enter_context(connecting(gateway)()) for _ in range(5)]
         ids = [found for _, found in pairs[:4]] + ["AbCdEfGhIjKlMnO="]
@@ -143,7 +143,7 @@ def test_broadcast_to_many(gateway):
 
 
 def test_topic_integration(gateway):
-    """More: a route publishes to a topic without any function"""
+    """More: a route publishes to a topic without any function."""
     with subscribed(gateway, "room/blue") as (listener, _), connecting(gateway)() as (speaker, _):
         speaker.send(json.dumps({"action": "publish", "room": "blue", "data": {"text": "hi"}}))
         assert json.loads(listener.receive()) == {"text": "hi"}
@@ -153,7 +153,7 @@ def test_topic_integration(gateway):
 
 
 def test_other_doors(gateway):
-    """More: what is published natively and over MQTT reaches clients of API Gateway"""
+    """More: what is published natively and over MQTT reaches clients of API Gateway."""
     with subscribed(gateway, "doors/a") as (connected, _):
         fanfare_pub(gateway.server, "doors/a", "native")
         assert connected.receive() == "native"
@@ -162,7 +162,7 @@ def test_other_doors(gateway):
 
 
 def test_to_other_doors(gateway):
-    """More: what is published by `@topics` reaches native and MQTT subscribers"""
+    """More: what is published by `@topics` reaches native and MQTT subscribers."""
     server = gateway.server
     makers = [lambda: mosquitto_sub(server, "doors/b", 1), lambda: fanfare_sub(server, "doors/b", 1)]
     with subscribers(server, *makers) as readers:
@@ -171,7 +171,7 @@ def test_to_other_doors(gateway):
 
 
 def test_events_to_topic(gateway):
-    """More: an event of EventBridge reaches subscribed connections by one rule"""
+    """More: an event of EventBridge reaches subscribed connections by one rule."""
     with subscribed(gateway, "tickets/ada") as (connected, _):
         put(gateway, "Tickets", {"artist": "bob", "seats": 1})
         put(gateway, "Tickets", {"artist": "ada", "seats": 2})
@@ -179,7 +179,7 @@ def test_events_to_topic(gateway):
 
 
 def test_events_to_user(gateway):
-    """More: or all connections of a user"""
+    """More: an event of EventBridge reaches all connections of a user."""
     with connecting(gateway)(token="user:eve") as (connected, _), connecting(gateway)(token="user:bob") as (other, _):
         put(gateway, "Receipt", {"user": "eve", "sum": 3})
         assert json.loads(connected.receive()) == {"user": "eve", "sum": 3}
@@ -187,13 +187,13 @@ def test_events_to_user(gateway):
 
 
 def test_events_to_function(gateway):
-    """More: or a function"""
+    """More: an event of EventBridge reaches a function."""
     put(gateway, "Audit", {"n": 7})
     assert gateway.event("heard")["given"] == {"n": 7}
 
 
 def test_resume(gateway):
-    """More: a client that comes back with its position gets what it missed"""
+    """More: a client that comes back with its position gets what it missed."""
     result = json.dumps({"statusCode": 200, "subscribe": ["resume/a"]})
 
     def connect(position):
@@ -220,7 +220,7 @@ def test_resume(gateway):
 
 
 def test_subscriptions_end(gateway):
-    """More: subscriptions end with their connection"""
+    """More: subscriptions end with their connection."""
     with subscribed(gateway, "ends/a") as (connected, found):
         connected.close()
         wait_until(lambda: Boto(gateway.endpoint).get(found).error == "GoneException", "the end")

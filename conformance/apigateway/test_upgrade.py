@@ -24,7 +24,7 @@ def refusal(gateway, client=Python, token="allow", options=None, **query):
 
 @pytest.mark.parametrize("path", ["/dev", "/dev?token=allow"])
 def test_c01_not_an_upgrade(gateway, path):
-    """C1: whoever does not ask for an upgrade is told to."""
+    """C1: whoever does not ask for an upgrade gets 426."""
     with Raw(gateway.host) as raw:
         raw.request(path)
         assert raw.head()[0] == 426
@@ -42,7 +42,7 @@ def test_c02_no_identity(gateway, client):
 
 
 def test_c03_empty_identity(gateway, client):
-    """C3: nor is it called with an empty one."""
+    """C3: nor is the authorizer called when the identity source is empty."""
     refused, case = refusal(gateway, client, token="")
     assert refused.status == 401
     assert gateway.records(case=case) == []
@@ -50,7 +50,7 @@ def test_c03_empty_identity(gateway, client):
 
 @BOTH
 def test_c04_unauthorized(gateway, client):
-    """C4: an authorizer that throws `Unauthorized` says 401."""
+    """C4: an authorizer that throws `Unauthorized` refuses with 401."""
     refused, case = refusal(gateway, client, token="unauthorized")
     assert refused.status == 401
     assert [record["function"] for record in gateway.records(case=case)] == ["authorize"]
@@ -58,21 +58,21 @@ def test_c04_unauthorized(gateway, client):
 
 @BOTH
 def test_c05_denied(gateway, client):
-    """C5: a policy that denies says 403; `$connect` is not called."""
+    """C5: a policy that denies refuses with 403, and `$connect` is not called."""
     refused, case = refusal(gateway, client, token="deny")
     assert refused.status == 403
     assert [record["function"] for record in gateway.records(case=case)] == ["authorize"]
 
 
 def test_c06_narrow(gateway, client):
-    """C6: `dev/*/*` is not `dev/$connect`: a second slash is missing."""
+    """C6: a policy for `dev/*/*` does not let in: `dev/$connect` has one slash."""
     refused, _ = refusal(gateway, client, token="narrow")
     assert refused.status == 403
 
 
 @pytest.mark.parametrize("token", ["allow", "method"])
 def test_c07_allowed(gateway, client, token):
-    """C7: `dev/*` is, and so is the ARN of the method."""
+    """C7: a policy for `dev/*`, or for the ARN of the method, lets in."""
     with client(gateway.url(token)) as connected:
         connected.send('{"action":"echo"}')
         assert connected.receive() == 'echo {"action":"echo"}'
@@ -81,14 +81,14 @@ def test_c07_allowed(gateway, client, token):
 @pytest.mark.parametrize("token", ["throw", "null", "object-context"])
 @BOTH
 def test_c08_broken_authorizer(gateway, client, token):
-    """C8: an authorizer that fails, says nothing or says too much is answered with 500."""
+    """C8: an authorizer that throws, returns nothing, or an object in its context, is 500."""
     refused, case = refusal(gateway, client, token=token)
     assert refused.status == 500
     assert [record["function"] for record in gateway.records(case=case)] == ["authorize"]
 
 
 def test_c09_body_of_a_refusal(gateway):
-    """C9: the refusal's body says what, and for which connection."""
+    """C9: the body of a refusal has a message, the connection and the request."""
     refused, case = refusal(gateway, token="deny")
     body = json.loads(refused.text)
     assert set(body) == {"message", "connectionId", "requestId"}
@@ -107,7 +107,7 @@ def test_c10_status_of_connect(gateway, status):
 
 
 def test_c10_body_of_connect(gateway):
-    """C10: and its body."""
+    """C10: `$connect` chooses the body of a refusal."""
     refused, _ = refusal(gateway, connect=401)
     assert (refused.status, refused.text) == (401, "$connect says 401")
 
@@ -128,7 +128,7 @@ def test_c12_no_connect_route(gateways, client):
 
 
 def test_c13_waits_for_connect(gateway):
-    """C13: nothing is answered before `$connect` has answered."""
+    """C13: the upgrade waits for `$connect`."""
     with Raw(gateway.host) as raw:
         begin = time.monotonic()
         raw.ask_for_upgrade(gateway.url(wait=3000))
@@ -138,7 +138,7 @@ def test_c13_waits_for_connect(gateway):
 
 
 def test_c13_python_waits(gateway):
-    """C13: a client that waits gets in."""
+    """C13: a client that waits for a slow `$connect` gets in."""
     begin = time.monotonic()
     with Python(gateway.url(wait=3000)) as connected:
         assert time.monotonic() - begin > 2.9
@@ -155,7 +155,7 @@ def test_c14_no_subprotocol(gateway):
 
 
 def test_c15_subprotocol(gateway):
-    """C15: `$connect` chooses one, and the authorizer has seen all."""
+    """C15: `$connect` chooses the subprotocol, and the authorizer has seen all that were offered."""
     case = target.case()
     offered = {"subprotocols": ["chat1", "mine"]}
     with Wscat(gateway.url(case=case, protocol="mine"), **offered) as connected:
@@ -169,7 +169,7 @@ def test_c15_subprotocol(gateway):
 
 @BOTH
 def test_c16_post_within_connect(gateway):
-    """C16: while `$connect` runs the connection does not exist yet."""
+    """C16: within `$connect` the connection does not exist yet: posting to it is `GoneException`."""
     case = target.case()
     with Python(gateway.url(case=case, connect="post")) as connected:
         outcome = gateway.record("connect-post", case=case)["outcome"]
@@ -180,7 +180,7 @@ def test_c16_post_within_connect(gateway):
 
 @pytest.mark.parametrize("data", [b"first", "grüße €".encode(), b'{"a": [1, 2]}\n'], ids=["text", "utf-8", "json"])
 def test_c17_post_at_once(gateway, data):
-    """C17: as soon as a client is in, it can be posted to."""
+    """C17: a connection can be posted to as soon as its client is in."""
     boto = management(gateway.endpoint)
     for _ in range(5):
         case = target.case()
