@@ -11,9 +11,9 @@ file, which tests read.
     python conformance/apigateway/checks.py                                   # which test proves which check
     python conformance/apigateway/compare.py                                  # both, as a table
 
-It needs `requirements.txt` and `package.json` of the folder above; the runtime client for Python (`awslambdaric`) is found
-by the functions in the environment that pytest runs in. The peer is installed from `peer/package-lock.json` by `npm ci`,
-which compare.py does when it is missing. Files may run at the same time: `-n 2 --dist loadfile`.
+It needs `requirements.txt` and `package.json` of the folder above. Functions in Python run on the interpreter that pytest
+runs on, and so find its boto3. The peer is installed from `peer/package-lock.json` by `npm ci`, which compare.py does when
+it is missing. Files may run at the same time: `-n 2 --dist loadfile`.
 
 - A docstring begins with the numbers of its acceptance checks, or `More:`; see checks.py. Tests without either are about
   the suite itself.
