@@ -151,7 +151,7 @@ def pytest_runtest_call(item):
 def pytest_runtest_makereport(item, call):
     report = yield
     item.has_failed = getattr(item, "has_failed", False) or report.failed
-    is_over = report.when == "call" or (report.when == "setup" and not report.passed)
+    is_over = report.when == "call" or not report.passed
     if is_over and os.environ.get("RESULTS") and about(item).numbers is not None:
         write_down(item, report)
     return report

@@ -134,6 +134,11 @@ class Fanfare(Gateway):
         return f"http://{self.host}/{STAGE}"
 
     @property
+    def lambda_url(self):
+        """Where functions are called by name."""
+        return self.server.url
+
+    @property
     def ca(self):
         """The authority that vouches for the same port's TLS."""
         return self.server.data / CA_FILE
@@ -169,9 +174,24 @@ class ServerlessOffline(Gateway):
             raise NotOffered("it has no settings for this: no access keys, policies or usage plans")
         super().__init__(app, fill, is_copied)
         home = Path(os.environ.get("SERVERLESS_OFFLINE") or PEER)
-        self.port = free_port()
         self.log_path = self.folder / "log"
-        ports = {"websocketPort": self.port, "httpPort": free_port(), "lambdaPort": free_port()}
+        for is_last in (False, False, True):
+            self._start(home, env or {}, is_copied)
+            try:
+                wait_until(self._is_up, "the start of serverless-offline", 60)
+                break
+            except RuntimeError:
+                # Somebody else may have taken a port that was free a moment ago.
+                if is_last:
+                    self.close(failed=True)
+                    raise
+            except BaseException:
+                self.close(failed=True)
+                raise
+
+    def _start(self, home, env, is_copied):
+        self.port, self.lambda_port = free_port(), free_port()
+        ports = {"websocketPort": self.port, "httpPort": free_port(), "lambdaPort": self.lambda_port}
         command = ["node", home / "node_modules/serverless/bin/serverless.js", "offline", "-c", self.app.name, "--noSponsor"]
         command += ["--host", "127.0.0.1", "--terminateIdleLambdaTime", "2"]
         # Its word for hot reload, at the price of a new module for each call.
@@ -179,16 +199,11 @@ class ServerlessOffline(Gateway):
         command += [word for name, port in ports.items() for word in (f"--{name}", str(port))]
         told = {"CONFORMANCE_RECORDS": str(self.records_path), "CONFORMANCE_ENDPOINT": self.endpoint}
         quiet = {"SLS_TELEMETRY_DISABLED": "1", "SLS_NOTIFICATIONS_MODE": "off"}
-        with open(self.log_path, "ab") as log:
+        with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.app.parent,
-                env={**os.environ, **KEYS, **told, **quiet, **(env or {})}, start_new_session=True,
+                env={**os.environ, **KEYS, **told, **quiet, **env}, start_new_session=True,
             )
-        try:
-            wait_until(self._is_up, "the start of serverless-offline", 60)
-        except BaseException:
-            self.close(failed=True)
-            raise
 
     def _is_up(self):
         if self.process.poll() is not None:
@@ -212,6 +227,10 @@ class ServerlessOffline(Gateway):
     @property
     def endpoint(self):
         return f"http://{self.host}"
+
+    @property
+    def lambda_url(self):
+        return f"http://127.0.0.1:{self.lambda_port}"
 
     @property
     def ca(self):

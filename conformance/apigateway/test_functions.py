@@ -199,19 +199,23 @@ def test_hot_reload(app, file):
 def lambdas(gateway):
     options = {"region_name": "us-east-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}
     config = Config(retries={"total_max_attempts": 1})
-    return boto3.client("lambda", endpoint_url=f"http://{gateway.host}", config=config, **options)
+    return boto3.client("lambda", endpoint_url=gateway.lambda_url, config=config, **options)
 
 
-def test_invoke(gateway):
-    """More: functions are called by name through the interface of Lambda too."""
-    if target.target() != "fanfare":
-        raise target.NotOffered("on a port of its own")
-    event = {"requestContext": {}, "body": "{}"}
+EVENT = json.dumps({"requestContext": {}, "body": "{}"})
+
+
+@pytest.mark.parametrize("name", ["conformance-dev-echo", "arn:aws:lambda:us-east-1:000000000000:function:conformance-dev-echo"])
+def test_invoke(gateway, name):
+    """More: functions are called by name or ARN through the interface of Lambda too."""
+    answer = lambdas(gateway).invoke(FunctionName=name, Payload=EVENT)
+    assert json.loads(answer["Payload"].read())["body"] == "echo {}"
+
+
+def test_invoke_errors(gateway):
+    """More: the interface of Lambda tells errors of functions, and functions that are not there."""
     client = lambdas(gateway)
-    for name in ("conformance-dev-echo", "arn:aws:lambda:us-east-1:000000000000:function:conformance-dev-echo"):
-        answer = client.invoke(FunctionName=name, Payload=json.dumps(event))
-        assert json.loads(answer["Payload"].read())["body"] == "echo {}"
-    failed = client.invoke(FunctionName="conformance-dev-boom", Payload=json.dumps(event))
+    failed = client.invoke(FunctionName="conformance-dev-boom", Payload=EVENT)
     assert failed["FunctionError"] == "Unhandled"
     assert json.loads(failed["Payload"].read())["errorMessage"] == "as asked"
     with pytest.raises(client.exceptions.ResourceNotFoundException):

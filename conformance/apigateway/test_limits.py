@@ -5,7 +5,7 @@ import struct
 
 import pytest
 import target
-from clients import Python, Raw
+from clients import Python, Raw, Refused
 from fanfare import wait_until
 from test_messages import is_alone
 from test_upgrade import refusal
@@ -18,6 +18,14 @@ def raw(gateway):
         raw.ask_for_upgrade(gateway.url())
         assert raw.head()[0] == 101
         yield raw
+    # What brings the gateway down is this test's failure, and not the next one's.
+    try:
+        with Raw(gateway.host) as other:
+            other.request("/")
+            other.head()
+    except (OSError, EOFError):
+        wait_until(lambda: not gateway.is_alive(), "its end")
+        pytest.fail("the gateway does not answer any more")
 
 
 def close_code(raw):
@@ -25,6 +33,29 @@ def close_code(raw):
     _, opcode, payload = raw.frame()
     assert opcode == 8
     return struct.unpack(">H", payload[:2])[0]
+
+
+@pytest.mark.parametrize("path", ["nowhere", "dev/more", "Dev", ""])
+def test_unknown_stages(gateway, path):
+    """More: unknown stages and further segments of a path are refused with 403."""
+    with pytest.raises(Refused) as refused:
+        with Python(gateway.url(base=f"ws://{gateway.host}/{path}")):
+            pass
+    assert refused.value.status == 403
+
+
+def test_long_url(gateway):
+    """More: URLs of more than 4,096 characters are refused with 414."""
+    with Python(gateway.url(a="x" * 3_900)):
+        pass
+    refused, _ = refusal(gateway, a="x" * 4_100)
+    assert refused.status == 414
+
+
+def test_trailing_slash(gateway):
+    """More: a slash behind the stage does no harm."""
+    with Python(gateway.url(base=f"{gateway.ws_url}/")) as connected:
+        is_alone(connected)
 
 
 def test_unmasked(raw):
