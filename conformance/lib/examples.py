@@ -1,0 +1,35 @@
+"""The programs of examples/, on free ports."""
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from fanfare import wait_until
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def serving(folder, command, port, env=None):
+    """A Python program that serves pages on `port`; its URL."""
+    process = subprocess.Popen([sys.executable, *command], cwd=folder, env={**os.environ, **(env or {})})
+    try:
+        wait_until(lambda: answers(port), f"{command} on port {port}")
+        yield f"http://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
