@@ -22,7 +22,7 @@ until (: </dev/tcp/127.0.0.1/8080) 2>/dev/null; do
   kill -0 $! 2>/dev/null || exit 1
   sleep 0.1
 done
-python -m http.server 8090 --bind 127.0.0.1 --directory page 2>.fanfare/page.log &
+python -m http.server 8090 --bind 127.0.0.1 --directory page &>.fanfare/page.log &
 
 echo "Open http://localhost:8090, choose an artist, and in another terminal: .venv/bin/python sell.py ed-sheeran 120"
 wait -n
