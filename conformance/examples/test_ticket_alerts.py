@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import boto3
 import paho.mqtt.client as mqtt
@@ -30,7 +31,8 @@ class Shop:
         secret.write_text("a secret of the tests\n")
         config = (folder / "fanfare.toml").read_text().replace('"shop.secret"', json.dumps(str(secret)))
         self.page_port = free_port()
-        env = {"FANFARE_AUTH__ALLOWED_ORIGINS": f"http://localhost:{self.page_port}"}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        env = {"FANFARE_AUTH__ALLOWED_ORIGINS": f"http://localhost:{self.page_port}", "PATH": path}
         self.server = Server(config=config, args=args, env=env)
 
     def __enter__(self):

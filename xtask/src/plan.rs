@@ -11,7 +11,11 @@ use crate::repository::{Repository, cargo};
 use crate::step::{Need, RELEASE, Step, Work};
 
 /// Programs that a folder of suites calls.
-const PROGRAMS: [(&str, &str); 3] = [("native", "curl"), ("mqtt", "mosquitto_sub"), ("browser", "chromium")];
+const PROGRAMS: [(&str, &str); 4] =
+    [("native", "curl"), ("mqtt", "mosquitto_sub"), ("browser", "chromium"), ("examples", "chromium")];
+
+/// Folders whose Python files call programs in Node.
+const WITH_NODE: [&str; 1] = ["examples"];
 
 /// Folders whose Python files run at the same time, because most of their tests wait.
 const AT_ONCE: [(&str, &str); 1] = [("mqtt", "-n 4 --dist loadfile")];
@@ -78,7 +82,10 @@ fn suites(repository: &Repository, folder: &Path) -> Result<Vec<Step>> {
     let files = files(folder)?;
     let relative = |path: &PathBuf| PathBuf::from("conformance").join(name).join(path);
     let programs = PROGRAMS.iter().filter(|(of, _)| *of == name).map(|(_, program)| Need::Program(program));
-    let programs: Vec<Need> = programs.collect();
+    let mut programs: Vec<Need> = programs.collect();
+    if WITH_NODE.contains(&name) {
+        programs.push(Need::Node);
+    }
     let step = |runner: &str, work: Command, need: Need| Step {
         name: format!("conformance/{name} ({runner})"),
         limit: Duration::from_secs(900),
