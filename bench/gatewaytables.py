@@ -24,8 +24,9 @@ def describe(result):
     machine, options = result["machine"], result["options"]
     return (
         f"fanfare {result['version'].split()[-1]}. {machine['cpu']}, Linux {machine['kernel']}; server and functions on core "
-        f"{options['server_core']}, clients on core {options['load_core']}; {options['rounds']} rounds, interleaved. Load "
-        f"average {machine['load_before']} before, {machine['load_after']} after."
+        f"{options['server_core']}, clients on core {options['load_core']} (for many at once, and for the way to zero, the "
+        f"server has all cores); {options['rounds']} rounds, interleaved. Load average {machine['load_before']} before, "
+        f"{machine['load_after']} after."
     )
 
 

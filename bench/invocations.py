@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import time
 
@@ -15,12 +16,14 @@ PATH = "/dev"
 FIRST_SECONDS_MAX = 300
 SECONDS_MAX = 60
 WARMUP_CALLS = 20
+# Where many processes start at once, one core would be a bound of its own.
+ALL_CORES = f"0-{(os.cpu_count() or 1) - 1}"
 
 
 @contextlib.contextmanager
-def gateway(options):
+def gateway(options, cores=None):
     """A fresh server with the application of gateway-app, and a loop for its clients."""
-    with servers.start_gateway(options) as server:
+    with servers.start_gateway(options, cores) as server:
         loop = crowd.Loop()
         try:
             patiently(lambda: loop.remove(crowd.open_clients(server.port, PATH, 1, loop)[0]))
@@ -96,7 +99,7 @@ def cold_runtime(runtime, server, client, options):
 def burst(options):
     """Many connections say something at once to a function that takes 100 ms."""
     found = {}
-    with gateway(options) as (server, loop):
+    with gateway(options, ALL_CORES) as (server, loop):
         clients = crowd.open_clients(server.port, PATH, options.burst, loop)
         for name in ("slow", "capped"):
             first_call(clients[0], name)
@@ -124,7 +127,7 @@ def burst_of(name, clients, server, loop):
 
 def idle(options):
     """Processes and memory before, with functions at work, and when all of them have gone."""
-    with gateway(options) as (server, loop):
+    with gateway(options, ALL_CORES) as (server, loop):
         clients = crowd.open_clients(server.port, PATH, 50, loop)
         until_zero(server)
         states = {"before": state(server)}
