@@ -1,5 +1,6 @@
 """One message to many connections: by one call, and by a signed request for each."""
 
+import itertools
 import json
 import time
 from urllib.parse import quote
@@ -28,7 +29,11 @@ def broadcast(options):
         ids = ids_of(clients, loop)
         base = f"http://127.0.0.1:{server.port}{invocations.PATH}"
         each = [f"{base}/@connections/{quote(own, safe='')}" for own in ids]
-        targets = {"call": [f"{base}/@connections"], "topic": [f"{base}/@topics/everybody"], "each": each}
+        targets = {
+            "call": [(f"{base}/@connections", to_many(some)) for some in batches(ids, options.ids)],
+            "topic": [(f"{base}/@topics/everybody", MESSAGE)],
+            "each": [(url, MESSAGE) for url in each],
+        }
         runs = {name: [] for name in targets}
         for number in range(options.rounds):
             # Every other round goes the other way round: none is always the first.
@@ -52,9 +57,18 @@ def ids_of(clients, loop):
     return ids
 
 
-def send(urls, server, clients, loop, options):
-    """Requests are signed before the clock runs."""
-    requests = [signed(url) for url in urls]
+def batches(ids, most):
+    iterator = iter(ids)
+    return iter(lambda: list(itertools.islice(iterator, most)), [])
+
+
+def to_many(ids):
+    return json.dumps({"connectionIds": ids, "data": MESSAGE.decode()}).encode()
+
+
+def send(posts, server, clients, loop, options):
+    """Sends to each URL its body. Requests are signed before the clock runs."""
+    requests = [signed(url, body) for url, body in posts]
     senders = min(options.senders, len(requests))
     posters = [crowd.Poster(server.port, requests[n::senders], loop) for n in range(senders)]
     for client in clients:
@@ -77,13 +91,13 @@ def send(urls, server, clients, loop, options):
     return {"seconds": seconds, "cpu_ms": spent / 1e6, "cpu_us": spent / 1e3 / len(clients)}
 
 
-def signed(url):
-    """A POST of the message, in bytes, as botocore signs it."""
-    request = AWSRequest(method="POST", url=url, data=MESSAGE, headers={"Host": url.split("/")[2]})
+def signed(url, body):
+    """A POST in bytes, as botocore signs it."""
+    request = AWSRequest(method="POST", url=url, data=body, headers={"Host": url.split("/")[2]})
     SigV4Auth(KEY, "execute-api", "local").add_auth(request)
     path = "/" + url.split("/", 3)[3]
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers.items())]
-    return "\r\n".join([*lines, f"Content-Length: {len(MESSAGE)}", "", ""]).encode() + MESSAGE
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
 def cell(runs):

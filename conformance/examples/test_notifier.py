@@ -7,23 +7,19 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import pytest
 import requests
 from commands import run
-from examples import EXAMPLES, answers, free_port, serving
+from examples import EXAMPLES, INSTALL_SECONDS, RUNTIMES, answers, connect_patiently, free_port, serving
 from fanfare import Server, binary, wait_until
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 FOLDER = EXAMPLES / "notifier"
 SECONDS = 20
-# Packages from the network, and the functions' first start.
-INSTALL_SECONDS = 300
 
 pytestmark = pytest.mark.timeout(INSTALL_SECONDS + 60)
 
@@ -75,8 +71,7 @@ def notifier(tmp_path_factory):
     shared = {
         "JWT_SECRET": "a secret of thirty-two bytes or more",
         "CONNECTIONS_DB": str(folder / "connections.db"),
-        # The functions find their packages beside the tests' own.
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        **RUNTIMES,
     }
     with Server(data=data, args=["--app", str(FOLDER / "serverless.yml")], env=shared) as server:
         port = free_port()
@@ -88,7 +83,9 @@ def notifier(tmp_path_factory):
             "PORT": str(port),
         }
         with serving(FOLDER, ["serve.py"], port, env) as url:
-            yield Notifier(server, url, folder)
+            notifier = Notifier(server, url, folder)
+            connect_patiently(lambda: notifier.login("first")).close()
+            yield notifier
 
 
 @contextmanager
@@ -179,13 +176,13 @@ def test_the_page_comes_back_after_a_restart(notifier, chromium):
 
 def test_one_command_starts_it_all_and_ctrl_c_ends_it():
     gateway_port, port = free_port(), free_port()
-    env = {**os.environ, "FANFARE": binary(), "GATEWAY_PORT": str(gateway_port), "PORT": str(port)}
+    env = {**os.environ, **RUNTIMES, "FANFARE": binary(), "GATEWAY_PORT": str(gateway_port), "PORT": str(port)}
     process = subprocess.Popen(["./run.sh"], cwd=FOLDER, env=env, stdout=subprocess.PIPE, text=True)
     try:
         assert any(f"http://localhost:{port}" in line for line in process.stdout)
         wait_until(lambda: answers(port), "the service", SECONDS)
-        url = requests.post(f"http://localhost:{port}/login", json={"user": "ada"}, timeout=SECONDS).json()["url"]
-        with connect(url) as client:
+        login = lambda: requests.post(f"http://localhost:{port}/login", json={"user": "ada"}, timeout=SECONDS)  # noqa: E731
+        with connect_patiently(lambda: login().json()["url"]) as client:
             body = {"user": "ada", "text": "hello"}
             sent = requests.post(f"http://localhost:{port}/notify", json=body, timeout=SECONDS)
             assert sent.json() == {"delivered": 1}, sent.text

@@ -6,14 +6,13 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import boto3
 import paho.mqtt.client as mqtt
 import pytest
 import requests
 from botocore.exceptions import ClientError
-from examples import EXAMPLES, free_port, serving
+from examples import EXAMPLES, INSTALL_SECONDS, RUNTIMES, connect_patiently, free_port, serving
 from fanfare import Server, wait_until
 from sseclient import SSEClient
 from websockets.sync.client import connect
@@ -31,8 +30,7 @@ class Shop:
         secret.write_text("a secret of the tests\n")
         config = (folder / "fanfare.toml").read_text().replace('"shop.secret"', json.dumps(str(secret)))
         self.page_port = free_port()
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        env = {"FANFARE_AUTH__ALLOWED_ORIGINS": f"http://localhost:{self.page_port}", "PATH": path}
+        env = {"FANFARE_AUTH__ALLOWED_ORIGINS": f"http://localhost:{self.page_port}", **RUNTIMES}
         self.server = Server(config=config, args=args, env=env)
 
     def __enter__(self):
@@ -138,10 +136,11 @@ def test_the_page_misses_nothing(shop, chromium):
         assert page.allMistakes() == []
 
 
+@pytest.mark.timeout(INSTALL_SECONDS + 60)
 def test_clients_of_api_gateway_follow_as_well(tmp_path):
     app = tmp_path / "shop" / "serverless.yml"
     with Shop(app.parent, args=["--app", str(app)]) as shop:
-        with connect(f"{shop.server.ws_url}/dev?artist=adele") as socket:
+        with connect_patiently(lambda: f"{shop.server.ws_url}/dev?artist=adele") as socket:
             shop.sell("ed-sheeran", 1)
             shop.sell("adele", 2)
             assert json.loads(socket.recv(SECONDS)) == {"artist": "adele", "seats": 2}

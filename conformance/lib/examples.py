@@ -8,8 +8,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fanfare import wait_until
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+# What runs functions is made once for all tests, and its packages come from the network.
+RUNTIMES = {"FANFARE_RUNTIME__FOLDER": str(Path(__file__).parents[1] / ".work" / "runtimes")}
+INSTALL_SECONDS = 300
+
+
+def connect_patiently(url):
+    """A WebSocket connection to what `url()` answers; refusals are those of a runtime that is not there yet."""
+
+    def attempt():
+        try:
+            return connect(url())
+        except (InvalidStatus, TimeoutError):
+            return None
+
+    return wait_until(attempt, "the first connection", INSTALL_SECONDS)
 
 
 def free_port():

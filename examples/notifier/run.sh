@@ -7,7 +7,8 @@ fanfare=${FANFARE:-$(command -v fanfare || echo ../../target/release/fanfare)}
 gateway_port=${GATEWAY_PORT:-8080}
 export PORT=${PORT:-8090}
 
-# What both need, installed once. All that is made here is in .work, .venv and node_modules: delete them to begin anew.
+# What the service and the page need, installed once. The gateway does the same for its functions. All that is made here
+# is in .work, .venv and node_modules: delete them to begin anew.
 cmp -s requirements.txt .venv/requirements.txt || {
   python3 -m venv .venv
   .venv/bin/pip install --quiet --requirement requirements.txt

@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 
 fanfare=${FANFARE:-$(command -v fanfare || echo ../../target/release/fanfare)}
 
-# What the shop and the functions need, installed once.
+# What the shop needs, installed once.
 cmp -s requirements.txt .venv/requirements.txt || {
   python3 -m venv .venv
   .venv/bin/pip install --quiet --requirement requirements.txt
