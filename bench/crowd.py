@@ -113,7 +113,7 @@ class Client(Peer):
 
 
 class Poster(Peer):
-    """Sends its requests one after the other over one connection, and expects 200 for each."""
+    """Sends its requests one after the other over one connection, and expects success of each."""
 
     def __init__(self, port, requests, loop):
         super().__init__(port, loop)
@@ -134,7 +134,7 @@ class Poster(Peer):
         length = head.split(b"\r\ncontent-length:", 1)[1].split(b"\r\n", 1)[0] if b"\r\ncontent-length:" in head else 0
         if len(self.buffer) < end + 4 + int(length):
             return
-        if not head.startswith(b"http/1.1 200 "):
+        if not head.startswith(b"http/1.1 2"):
             raise SystemExit(f"not sent: {bytes(self.buffer[:500])}")
         del self.buffer[: end + 4 + int(length)]
         self.begin()
