@@ -66,14 +66,13 @@ class Notifier:
 @pytest.fixture(scope="module")
 def notifier(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notifier")
-    data = folder / "data"
-    made = run(binary(), "credentials", "create", "notifier", "--policy", "manage-connections", "--data", data)
     shared = {
         "JWT_SECRET": "a secret of thirty-two bytes or more",
         "CONNECTIONS_DB": str(folder / "connections.db"),
         **RUNTIMES,
     }
-    with Server(data=data, args=["--app", str(FOLDER / "serverless.yml")], env=shared) as server:
+    with Server(args=["--app", str(FOLDER / "serverless.yml")], env=shared) as server:
+        made = run(binary(), "credentials", "create", "notifier", "--policy", "manage-connections", "--data", server.data)
         port = free_port()
         env = {
             **shared,
@@ -84,7 +83,8 @@ def notifier(tmp_path_factory):
         }
         with serving(FOLDER, ["serve.py"], port, env) as url:
             notifier = Notifier(server, url, folder)
-            connect_patiently(lambda: notifier.login("first")).close()
+            with connect_patiently(lambda: notifier.login("first")):
+                pass
             yield notifier
 
 
@@ -157,9 +157,9 @@ def test_a_row_that_was_left_behind_goes_with_the_next_notification(notifier):
     wait_until(lambda: notifier.rows("left") == [], "$disconnect", SECONDS)
     # As if $disconnect had never come; and one whose $connect might still be running.
     notifier.keep(row, "left", time.time() - 3600)
-    notifier.keep("Qx1aadEfGhIcJkL=", "left", time.time())
+    notifier.keep("Qx1aadEfGhIcJkI=", "left", time.time())
     assert notifier.notify("left", "hello") == 0
-    assert notifier.rows("left") == ["Qx1aadEfGhIcJkL="]
+    assert notifier.rows("left") == ["Qx1aadEfGhIcJkI="]
 
 
 def test_the_page_comes_back_after_a_restart(notifier, chromium):

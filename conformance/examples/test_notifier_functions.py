@@ -22,7 +22,7 @@ def environment(monkeypatch, tmp_path):
     monkeypatch.setenv("CONNECTIONS_DB", str(tmp_path / "connections.db"))
 
 
-def event(route, kind, connection="Qx1aadEfGhIcJkL=", user="ada", **more):
+def event(route, kind, connection="Qx1aadEfGhIcJkI=", user="ada", **more):
     context = {
         "routeKey": route, "eventType": kind, "extendedRequestId": "Qx1aaBcDeFgHiJk=", "messageDirection": "IN",
         "requestTime": "07/Feb/2025:09:05:03 +0000", "stage": "dev", "connectedAt": 1738919103001,
@@ -75,7 +75,7 @@ def test_connections_come_and_go():
     handlers.connect(event("$connect", "CONNECT", "Qx1aadEfGhIcJkM=", headers={}), None)
     handlers.connect(event("$connect", "CONNECT", "Qx1aadEfGhIcJkN=", user="bob", headers={}), None)
     first, second = connections.of_user("ada")
-    expected = connections.Connection("Qx1aadEfGhIcJkL=", "ada", "ws.example.test", "dev", 1738919103.001)
+    expected = connections.Connection("Qx1aadEfGhIcJkI=", "ada", "ws.example.test", "dev", 1738919103.001)
     assert (first, second.connection_id) == (expected, "Qx1aadEfGhIcJkM=")
     for _ in range(2):
         assert handlers.disconnect(event("$disconnect", "DISCONNECT", headers={}), None)["statusCode"] == 200
@@ -84,7 +84,7 @@ def test_connections_come_and_go():
 
 def test_two_way_routes_answer():
     body = json.loads(handlers.whoami(event("whoami", "MESSAGE", body='{"action": "whoami"}'), None)["body"])
-    assert body == {"user": "ada", "connection": "Qx1aadEfGhIcJkL="}
+    assert body == {"user": "ada", "connection": "Qx1aadEfGhIcJkI="}
     assert "error" in json.loads(handlers.unknown(event("$default", "MESSAGE", body="?"), None)["body"])
 
 

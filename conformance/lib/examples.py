@@ -18,13 +18,17 @@ INSTALL_SECONDS = 300
 
 
 def connect_patiently(url):
-    """A WebSocket connection to what `url()` answers; refusals are those of a runtime that is not there yet."""
+    """A WebSocket connection to what `url()` answers. A runtime that is not there yet shows as a failing function."""
 
     def attempt():
         try:
             return connect(url())
-        except (InvalidStatus, TimeoutError):
-            return None
+        except InvalidStatus as refusal:
+            if refusal.response.status_code < 500:
+                raise
+        except TimeoutError:
+            pass
+        return None
 
     return wait_until(attempt, "the first connection", INSTALL_SECONDS)
 

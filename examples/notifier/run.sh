@@ -24,9 +24,6 @@ data=.work/gateway
 [ -s .work/jwt-secret ] || python -c 'import secrets; print(secrets.token_hex(32))' >.work/jwt-secret
 export JWT_SECRET=$(<.work/jwt-secret) CONNECTIONS_DB=$PWD/.work/connections.db
 
-# The service is outside of the gateway, so it needs an access key of its own.
-[ -s .work/notifier.env ] || "$fanfare" credentials create notifier --policy manage-connections --data $data >.work/notifier.env
-
 trap 'exit 130' INT TERM
 trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
 
@@ -36,7 +33,9 @@ until (: <"/dev/tcp/127.0.0.1/$gateway_port") 2>/dev/null; do
   sleep 0.1
 done
 
-# The key, the authority that vouches for the gateway's certificate, and where browsers connect.
+# The service is outside of the gateway: it needs an access key of its own, the authority that vouches for the gateway's
+# certificate, and to know where browsers connect.
+[ -s .work/notifier.env ] || "$fanfare" credentials create notifier --policy manage-connections --data $data >.work/notifier.env
 set -a
 . .work/notifier.env
 AWS_CA_BUNDLE=$PWD/$data/ca/ca.pem
