@@ -11,16 +11,17 @@ use crate::repository::{Repository, cargo};
 use crate::step::{Need, RELEASE, Step, Work};
 
 /// Programs that a folder of suites calls.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("native", "curl"),
     ("mqtt", "mosquitto_sub"),
     ("browser", "chromium"),
     ("apigateway", "curl"),
     ("apigateway", "mosquitto_sub"),
+    ("examples", "chromium"),
 ];
 
 /// Folders whose Python files start programs of Node.
-const WITH_NODE: [&str; 1] = ["apigateway"];
+const WITH_NODE: [&str; 2] = ["apigateway", "examples"];
 
 /// Folders whose Python files run at the same time, because most of their tests wait.
 const AT_ONCE: [(&str, &str); 2] = [("mqtt", "-n 4 --dist loadfile"), ("apigateway", "-n 2 --dist loadfile")];
