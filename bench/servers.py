@@ -164,3 +164,14 @@ def start_mqtt(name, options, config="fanfare.toml"):
     path = WORK / "mosquitto.conf"
     path.write_text(settings)
     return Server(name, "mqtt", [str(options.mosquitto), "-c", str(path)], {}, port, options.server_core)
+
+
+def start_gateway(options, cores=None):
+    """Starts fanfare with the application of gateway-app, on other cores than its own if they are named. Runtimes are
+    installed once."""
+    port = free_port()
+    command = [str(options.fanfare), "serve", "--config", str(HERE / "gateway.toml")]
+    command += ["--app", str(HERE / "gateway-app" / "serverless.yml"), "--stage", "dev"]
+    command += ["--listen", f"127.0.0.1:{port}", "--data", "data"]
+    environment = {"FANFARE_RUNTIME__FOLDER": str(WORK / "runtimes")}
+    return Server("fanfare", "gateway", command, environment, port, cores or options.server_core)

@@ -11,10 +11,20 @@ use crate::repository::{Repository, cargo};
 use crate::step::{Need, RELEASE, Step, Work};
 
 /// Programs that a folder of suites calls.
-const PROGRAMS: [(&str, &str); 3] = [("native", "curl"), ("mqtt", "mosquitto_sub"), ("browser", "chromium")];
+const PROGRAMS: [(&str, &str); 6] = [
+    ("native", "curl"),
+    ("mqtt", "mosquitto_sub"),
+    ("browser", "chromium"),
+    ("apigateway", "curl"),
+    ("apigateway", "mosquitto_sub"),
+    ("examples", "chromium"),
+];
+
+/// Folders whose Python files start programs of Node.
+const WITH_NODE: [&str; 2] = ["apigateway", "examples"];
 
 /// Folders whose Python files run at the same time, because most of their tests wait.
-const AT_ONCE: [(&str, &str); 1] = [("mqtt", "-n 4 --dist loadfile")];
+const AT_ONCE: [(&str, &str); 2] = [("mqtt", "-n 4 --dist loadfile"), ("apigateway", "-n 2 --dist loadfile")];
 
 /// A machine that is shared may be slow: these bounds catch what has broken, not what has got dearer.
 const BENCH_BOUNDS: &str = "--quick --max-ratio 1.6 --max-idle-ratio 1.2 --max-idle-bytes 1536 --max-cliff 2.5";
@@ -78,7 +88,8 @@ fn suites(repository: &Repository, folder: &Path) -> Result<Vec<Step>> {
     let files = files(folder)?;
     let relative = |path: &PathBuf| PathBuf::from("conformance").join(name).join(path);
     let programs = PROGRAMS.iter().filter(|(of, _)| *of == name).map(|(_, program)| Need::Program(program));
-    let programs: Vec<Need> = programs.collect();
+    let node = WITH_NODE.contains(&name).then_some(Need::Node);
+    let programs: Vec<Need> = programs.chain(node).collect();
     let step = |runner: &str, work: Command, need: Need| Step {
         name: format!("conformance/{name} ({runner})"),
         limit: Duration::from_secs(900),

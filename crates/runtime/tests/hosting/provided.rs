@@ -130,7 +130,8 @@ async fn what_the_server_knows_the_function_does_not() {
     let function = bootstrap(&hosting, "env", script);
     let found = value(&function, "{}").await;
     assert_eq!(found["AWS_ACCESS_KEY_ID"], "AKIAenv");
-    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some() && found.get("CARGO_MANIFEST_DIR").is_none());
+    let strange = |name: &&String| name.starts_with("CARGO") || name.starts_with("RUST");
+    assert_eq!(found.as_object().unwrap().keys().find(strange), None);
     assert_eq!(found["AWS_LAMBDA_FUNCTION_VERSION"], "$LATEST");
     hosting.stop().await;
 }

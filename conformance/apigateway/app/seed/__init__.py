@@ -1,0 +1,1 @@
+"""An application that tells users what happens, in the style of 2019."""

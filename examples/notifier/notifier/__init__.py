@@ -1,0 +1,1 @@
+"""Sends notifications to the browsers of signed-in users, over WebSocket."""
