@@ -222,3 +222,23 @@ fn what_the_page_about_configuration_shows_is_right() {
     let config = from_file(&shown.replace("./chat", ".")).unwrap();
     assert_eq!((config.handlers().len(), config.apigateway.apis[0].routes.len()), (1, 3));
 }
+
+#[test]
+fn what_other_pages_show_is_right() {
+    let mut shown = 0;
+    for page in ["functions.md", "api-gateway.md", "app-descriptors.md", "access.md"] {
+        let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
+        let text = std::fs::read_to_string(text).unwrap();
+        for block in text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+            let found = from_file(block).err().map(|error| error.mistakes).unwrap_or_default();
+            // Files and functions that stand elsewhere.
+            let is_elsewhere = |text: &str| {
+                ["there is no folder", "cannot read", "there is no [functions."].iter().any(|part| text.contains(part))
+            };
+            let wrong: Vec<_> = found.iter().map(ToString::to_string).filter(|text| !is_elsewhere(text)).collect();
+            assert!(wrong.is_empty(), "{page}: {wrong:#?}\n{block}");
+            shown += 1;
+        }
+    }
+    assert!(shown > 3, "{shown}");
+}
