@@ -102,12 +102,19 @@ impl Hosted {
         Ok(())
     }
 
-    /// An API of the configuration may name functions of an application, which were not known when it was read.
+    /// APIs and authorizers of the configuration may name functions of an application, which were not known when it
+    /// was read.
     fn refuse_strangers(&self, config: &Config) -> Result<(), Misuse> {
         let is_known = |name: &str| {
             let is_its = |handler: &HandlerConfig| handler.name == name || handler.alias.as_deref() == Some(name);
             config.functions.contains_key(name) || name.contains("${") || self.handlers.iter().any(is_its)
         };
+        for (index, authorizer) in config.iot.authorizers.iter().enumerate() {
+            if !is_known(function_name(&authorizer.function)) {
+                let (name, at) = (&authorizer.function, format!("iot.authorizers[{index}]"));
+                return Err(Misuse(format!("{at}: no function {name:?} is in the configuration or the application")));
+            }
+        }
         for api in &config.apigateway.apis {
             let integrations = api.routes.values().filter_map(|route| route.integration.as_ref());
             let integrations = integrations.filter_map(|one| Some((one.function.as_deref()?, &one.origin)));

@@ -14,16 +14,20 @@ const APP: &str = "service: chat\n\
                    functions:\n\
                    \x20 say:\n\
                    \x20   handler: bootstrap\n\
-                   \x20   events: [{ websocket: $default }]\n";
+                   \x20   events: [{ websocket: $connect }, { websocket: $disconnect }, { websocket: $default }]\n";
 
-/// A program that speaks the Runtime API: answers with the event, its environment and its process id.
+/// A program that speaks the Runtime API: answers with the event, its environment and its process id, and writes
+/// down which routes it was called for.
 const BOOTSTRAP: &str = r#"#!/usr/bin/env python3
 import json, os, urllib.request
 base = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/"
 while True:
     with urllib.request.urlopen(base + "next") as work:
         call, event = work.headers["Lambda-Runtime-Aws-Request-Id"], json.load(work)
-    answer = json.dumps({"event": event, "environment": dict(os.environ), "pid": os.getpid()}).encode()
+    if "requestContext" in event:
+        with open("routes.log", "a") as log:
+            log.write(event["requestContext"]["routeKey"] + "\n")
+    answer = json.dumps({"statusCode": 200, "event": event, "environment": dict(os.environ), "pid": os.getpid()}).encode()
     urllib.request.urlopen(urllib.request.Request(base + call + "/response", data=answer, method="POST")).close()
 "#;
 
@@ -131,17 +135,19 @@ fn a_function_of_an_application_runs_and_finds_its_way_back() {
 
     let metrics = server.get("/metrics").1;
     for line in [
-        r#"fanfare_functions_calls_total{function="chat-live-say"} 2"#,
+        r#"fanfare_functions_calls_total{function="chat-live-say"} 3"#,
         r#"fanfare_functions_cold_starts_total{function="chat-live-say"} 1"#,
-        r#"fanfare_functions_call_seconds_count{function="chat-live-say"} 2"#,
+        r#"fanfare_functions_call_seconds_count{function="chat-live-say"} 3"#,
         r#"fanfare_functions_errors_total{function="chat-live-say",error="failed"} 0"#,
         "fanfare_apigateway_connects_total{api=",
     ] {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
     }
-    drop(client);
     let pid = nix::unistd::Pid::from_raw(i32::try_from(answer["pid"].as_i64().unwrap()).unwrap());
     assert!(nix::sys::signal::kill(pid, None).is_ok());
     assert_eq!(server.stop(), Some(0));
     assert!(nix::sys::signal::kill(pid, None).is_err(), "its processes end with the server");
+    let routes = std::fs::read_to_string(fanfare.folder().join("routes.log")).unwrap();
+    assert_eq!(routes, "$connect\n$disconnect\n", "it was told of those who were connected until the end");
+    drop(client);
 }
