@@ -44,6 +44,13 @@ impl Id {
     }
 }
 
+/// Whether a text has the form of an id, be it one of ours or not.
+#[must_use]
+pub fn is_well_formed(text: &str) -> bool {
+    let is_of_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    text.len() == ID_CHARS && text.ends_with('=') && text.as_bytes()[..ID_CHARS - 1].iter().all(is_of_base64)
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [0; ID_CHARS];
@@ -94,6 +101,16 @@ mod tests {
             "ääääääää",
         ] {
             assert_eq!(Id::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_form_of_an_id() {
+        for text in ["AbCdEfGhIjKlMnO=", "R1kmxc2VNjMCFIA=", "JC1dgf9yoAMCK-g="] {
+            assert!(is_well_formed(text), "{text}");
+        }
+        for text in ["", "abc", "AbCdEfGhIjKlMnOp", "AbCdEfGhIjKlMn==", "AbCdEfGhIjK+MnO=", "ääääääää"] {
+            assert!(!is_well_formed(text), "{text}");
         }
     }
 

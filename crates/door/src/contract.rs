@@ -106,8 +106,8 @@ pub struct UpgradeRules {
     pub ping_interval_ms: u64,
     /// permessage-deflate is agreed to when the client offers it.
     pub deflate: bool,
-    /// Pages of all origins are let in: the door decides by other means who may come. In
-    /// development mode only pages of this machine are, whatever stands here.
+    /// Pages of all origins and under all host names are let in, in development mode too: the door
+    /// decides by other means who may come.
     pub any_origin: bool,
     /// The upgrade must be decided within this.
     pub upgrade_timeout_ms: u64,

@@ -87,6 +87,8 @@ pub(crate) struct Shard {
     pub(crate) decided: Vec<(u32, u32, Decision)>,
     /// What the session that is told goodbye wants to say in the close frame.
     pub(crate) closing_words: Option<(u16, String)>,
+    /// The session that is told goodbye still has something to do.
+    pub(crate) wants_to_stay: bool,
     tracked: Vec<Tracked>,
     /// Connections whose sessions want to hear when what they sent has left.
     pub(crate) clearing: Vec<u32>,
@@ -207,6 +209,7 @@ impl Shard {
             endings: Vec::new(),
             decided: Vec::new(),
             closing_words: None,
+            wants_to_stay: false,
             tracked: Vec::new(),
             clearing: Vec::new(),
             ended_subscriptions: Vec::new(),

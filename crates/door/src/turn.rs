@@ -191,6 +191,12 @@ impl Turn<'_> {
         self.shard.closing_words = Some((code, reason.to_owned()));
     }
 
+    /// For a session that is told [`Goodbye::ShuttingDown`]: it has something to finish, and closes
+    /// the connection itself then. When the time of the drain is over, it is told goodbye once more.
+    pub fn stay(&mut self) {
+        self.shard.wants_to_stay = true;
+    }
+
     /// Something that was sent waits for a slow peer.
     pub fn has_backlog(&self) -> bool {
         self.shard.connection(self.slot).backlog.is_some()

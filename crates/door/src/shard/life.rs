@@ -31,6 +31,8 @@ pub(crate) struct Drain {
     ended: usize,
     /// Slots still to be told.
     left: Vec<u32>,
+    /// Connections whose sessions still have something to do, with their generations.
+    staying: Vec<(u32, u32)>,
 }
 
 impl Shard {
@@ -277,9 +279,10 @@ impl Shard {
             self.meter.row(&space, self.gateway.doors[door as usize].name()).dropped += dropped;
         }
         self.closing_words = None;
+        self.wants_to_stay = false;
         self.tell(slot, Happening::Goodbye(&goodbye));
         let words = self.closing_words.take();
-        if !self.is_alive(slot) {
+        if !self.is_alive(slot) || self.lets_stay(slot, &goodbye) {
             return;
         }
         self.drop_all_subscriptions(slot);
@@ -305,6 +308,15 @@ impl Shard {
         if !is_websocket && self.connection(slot).backlog.is_none() && !self.fanout.has_output_for(slot) {
             self.after_last_write(slot);
         }
+    }
+
+    /// Whether a session that asked for it may finish what it does before the server stops.
+    fn lets_stay(&mut self, slot: u32, goodbye: &Goodbye) -> bool {
+        let wants = std::mem::take(&mut self.wants_to_stay) && matches!(goodbye, Goodbye::ShuttingDown { .. });
+        let generation = self.generation_of(slot);
+        let Some(drain) = self.drain.as_mut().filter(|drain| wants && self.now < drain.until) else { return false };
+        drain.staying.push((slot, generation));
+        true
     }
 
     /// Everything was written to a connection that is closing. Where we closed first, WebSocket
@@ -513,7 +525,8 @@ impl Shard {
         let mut left: Vec<u32> = (0..self.slots.len() as u32).filter(|slot| self.is_alive(*slot)).collect();
         fastrand::shuffle(&mut left);
         let total = left.len();
-        self.drain = Some(Drain { from: self.now, until: self.now + within_ms, total, ended: 0, left });
+        self.drain =
+            Some(Drain { from: self.now, until: self.now + within_ms, total, ended: 0, left, staying: Vec::new() });
     }
 
     /// Says goodbye to as many as the time that has passed asks for.
@@ -526,6 +539,10 @@ impl Shard {
         while drain.ended < goal {
             drain.ended += 1;
             due.extend(drain.left.pop());
+        }
+        if self.now >= drain.until {
+            let goodbye = Goodbye::ShuttingDown { retry_ms: 0 };
+            self.endings.extend(drain.staying.drain(..).map(|(slot, generation)| (slot, generation, goodbye.clone())));
         }
         let is_over =
             self.now >= drain.until + CLOSE_TIMEOUT_MS || drain.left.is_empty() && self.connections_open() == 0;

@@ -55,7 +55,7 @@ use crate::apis::{Parts, Shared, new_id};
 use crate::calling::Upgrade;
 use crate::endpoints::Endpoints;
 use crate::management::Management;
-use crate::opening::Attempt;
+use crate::opening::{Attempt, CONNECT};
 use crate::resume::Resume;
 use crate::session::{ApiSession, OPENING};
 
@@ -125,9 +125,12 @@ impl Door for ApiGatewayDoor {
         Mounts { http: vec![HttpMount { prefix: "/", service }], ..Mounts::default() }
     }
 
+    /// Every path that no other door has, once there is an API: who means one that is not there is refused as
+    /// the original refuses.
     fn claims_upgrade(&self, head: &Head) -> Option<Arc<UpgradeRules>> {
-        let located = self.shared.locate(head.header("host"), &head.path)?;
-        Some(self.shared.apis[located.api].rules.clone())
+        let located = self.shared.locate(head.header("host"), &head.path);
+        let api = self.shared.apis.get(located.map_or(0, |located| located.api))?;
+        Some(api.rules.clone())
     }
 
     fn start(&self, gateway: &Arc<Gateway>) -> Result<(), LogError> {
@@ -143,9 +146,10 @@ impl Door for ApiGatewayDoor {
 
     fn open(&self, arrival: &Arrival<'_>, turn: &mut Turn<'_>) -> Opening {
         let id = new_id();
+        let moment = self.shared.moment();
         let refused = |refused: Refused, turn: &mut Turn<'_>| {
             turn.count_refusal(refused.name());
-            let (status, headers, body) = refused.response(&id.to_string(), &new_id().to_string());
+            let (status, headers, body) = refused.response(&id.to_string(), &moment.request_id);
             Opening::Refuse { status, headers, body }
         };
         let Some(head) = arrival.head else { return refused(Refused::NotFound, turn) };
@@ -159,7 +163,7 @@ impl Door for ApiGatewayDoor {
         let (api, stage) = (located.api, located.stage.to_owned());
         let served = &self.shared.apis[api];
         let address = arrival.peer.ip();
-        if !served.admits_connection(address, turn.now()) {
+        if !served.admits_connection(address, turn.now()) || !served.admits(&stage, CONNECT, None, turn.now()) {
             return refused(Refused::Throttled, turn);
         }
         let upgrade = Upgrade {
@@ -183,7 +187,8 @@ impl Door for ApiGatewayDoor {
             identity: Map::new(),
             stage_variables: variables.unwrap_or_default(),
         };
-        let attempt = Attempt { api, facts, upgrade: Arc::new(upgrade), raw_path: head.path.clone(), address };
+        let (upgrade, raw_path) = (Arc::new(upgrade), head.path.clone());
+        let attempt = Attempt { api, facts, upgrade, moment: moment.clone(), raw_path, address };
         let shared = self.shared.clone();
         let session = ApiSession::new(shared.clone(), api, id, resume, turn.now());
         match turn.ask(OPENING, async move { shared.open(attempt).await }) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_apigateway::frame::{ERROR_TYPE_HEADER, Refused};
-use fanfare_apigateway::id::Id;
+use fanfare_apigateway::id::{Id, is_well_formed};
 use fanfare_apigateway::management::{Managed, ManagementError, connection_json, parse, resource_arn, stageless};
 use fanfare_apigateway::model::ConnectionsAuth;
 use fanfare_aws::sigv4::{PayloadHash, Request as Signed, SignatureError};
@@ -32,6 +32,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_SPARE: usize = 1 << 20;
 /// A session answers within this; it never waits for anybody.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
+const PLANE: &str = "/@connections";
+const PLANE_ENCODED: &str = "/%40connections";
 const ACTION: &str = "execute-api:ManageConnections";
 
 /// Answers what is asked under the paths of APIs, except upgrades.
@@ -46,10 +48,12 @@ impl Management {
 }
 
 impl HttpService for Management {
-    /// Everything under a stage, and ids without one.
+    /// Everything under a stage, ids without one, and what can only be meant for an API that is not there.
     fn claims(&self, head: &Parts) -> bool {
         let path = head.uri.path();
-        self.shared.locate(host(head), path).is_some() || self.shared.by_id(path).is_some()
+        let has_apis = !self.shared.apis.is_empty();
+        has_apis && (path.contains(PLANE) || path.contains(PLANE_ENCODED))
+            || self.shared.locate(host(head), path).is_some()
     }
 
     fn call(&self, request: Request<Incoming>, context: HttpContext) -> HttpResponse {
@@ -95,7 +99,7 @@ impl Shared {
 
     async fn manage(&self, request: Request<Incoming>, context: &HttpContext) -> Response<Body> {
         let (head, body) = request.into_parts();
-        // A connection may have gone since its path was claimed.
+        // No such API or stage, or a connection that is gone without saying which.
         let Some(asked) = self.asked(&head) else { return failed(&ManagementError::Forbidden, false) };
         let served = &self.apis[asked.api];
         if asked.what.is_none() && head.method == Method::GET && matches!(&*asked.rest, "" | "/") {
@@ -183,7 +187,10 @@ impl Shared {
         method: &Method,
         body: Bytes,
     ) -> Result<Answer, ManagementError> {
-        let id = Id::parse(id).ok_or_else(|| ManagementError::BadConnectionId(id.to_owned()))?;
+        let id = Id::parse(id).ok_or_else(|| match is_well_formed(id) {
+            true => ManagementError::Gone,
+            false => ManagementError::BadConnectionId(id.to_owned()),
+        })?;
         let connected = self.table.get(id).ok_or(ManagementError::Gone)?;
         if connected.api != asked.api || connected.facts.stage != asked.stage {
             return Err(ManagementError::Gone);
@@ -271,6 +278,11 @@ fn not_signed(error: &SignatureError) -> ManagementError {
     match error {
         SignatureError::Missing => ManagementError::MissingToken,
         SignatureError::UnknownKey | SignatureError::TokenWrong => ManagementError::UnknownKey,
+        // Some senders look for AWS's words.
+        error @ SignatureError::Expired { .. } => ManagementError::Signature(format!("Signature expired: {error}")),
+        error @ SignatureError::NotYetValid { .. } => {
+            ManagementError::Signature(format!("Signature not yet current: {error}"))
+        }
         other => ManagementError::Signature(other.to_string()),
     }
 }

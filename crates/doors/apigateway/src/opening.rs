@@ -8,7 +8,7 @@ use fanfare_apigateway::address::route_arn;
 use fanfare_apigateway::authorizer::{Admitted, Verdict, judge, judge_error, missing_source};
 use fanfare_apigateway::compiled::CompiledRoute;
 use fanfare_apigateway::event::authorizer_event;
-use fanfare_apigateway::facts::Facts;
+use fanfare_apigateway::facts::{Facts, Moment};
 use fanfare_apigateway::frame::Refused;
 use fanfare_apigateway::model::{Authorization, Authorizer};
 use fanfare_aws::sigv4::{PayloadHash, Request as Signed};
@@ -32,8 +32,16 @@ pub(crate) struct Attempt {
     pub(crate) api: usize,
     pub(crate) facts: Facts,
     pub(crate) upgrade: Arc<Upgrade>,
+    /// The authorizer, `$connect` and a refusal all name this request.
+    pub(crate) moment: Moment,
     pub(crate) raw_path: String,
     pub(crate) address: IpAddr,
+}
+
+/// An upgrade that was not let in.
+pub(crate) struct Rejected {
+    pub(crate) refused: Refused,
+    pub(crate) request_id: String,
 }
 
 /// An upgrade that was let in.
@@ -53,7 +61,7 @@ impl Shared {
     ///
     /// # Errors
     /// What the client is answered instead.
-    pub(crate) async fn open(&self, mut attempt: Attempt) -> Result<Opened, Refused> {
+    pub(crate) async fn open(&self, mut attempt: Attempt) -> Result<Opened, Rejected> {
         let api = &self.apis[attempt.api];
         let opened = self.decide(api, &mut attempt).await;
         match &opened {
@@ -61,7 +69,7 @@ impl Shared {
             Err(refused) if refused.is_ours() => count(&api.counts.execution_errors),
             Err(_) => count(&api.counts.client_errors),
         }
-        opened
+        opened.map_err(|refused| Rejected { refused, request_id: attempt.moment.request_id })
     }
 
     async fn decide(&self, api: &ServedApi, attempt: &mut Attempt) -> Result<Opened, Refused> {
@@ -153,7 +161,7 @@ impl Shared {
         let found = route.route().authorizer.as_ref().and_then(|name| api.api().authorizers.get(name));
         // Compiling has seen to it that there is one.
         let authorizer = found.ok_or(Refused::AuthorizerMisconfigured)?;
-        let moment = self.moment();
+        let moment = attempt.moment.clone();
         let context = attempt.facts.context(&moment, CONNECT, "CONNECT", None);
         let (headers, query) = (&attempt.upgrade.headers, &attempt.upgrade.query);
         if missing_source(authorizer, headers, query, &attempt.facts.stage_variables, &context).is_some() {
@@ -207,7 +215,8 @@ impl Shared {
         attempt: &Attempt,
     ) -> Result<(Option<String>, Vec<String>), Refused> {
         let facts = Arc::new(attempt.facts.clone());
-        let request = Request { facts, moment: self.moment(), what: What::Connect(attempt.upgrade.clone()) };
+        let (moment, what) = (attempt.moment.clone(), What::Connect(attempt.upgrade.clone()));
+        let request = Request { facts, moment, what };
         let called = self.call(api, route, &request).await;
         let status = called.as_ref().map_or_else(CallError::status, |answered| answered.status.unwrap_or(502));
         self.log_access(api, CONNECT, &request, status);

@@ -17,7 +17,7 @@ use fanfare_iam::Caller;
 use crate::apis::{ServedApi, Shared, new_id};
 use crate::calling::{Answered, CallError, Request, What};
 use crate::counts::count;
-use crate::opening::Opened;
+use crate::opening::{Opened, Rejected};
 use crate::orders::Order;
 use crate::resume::Resume;
 use crate::table::Connected;
@@ -49,6 +49,8 @@ pub(crate) struct ApiSession {
     waiting: VecDeque<Came>,
     under_way: usize,
     next_ticket: Ticket,
+    /// The server stops, and the connection ends once what is under way is answered.
+    is_leaving: bool,
     /// When the last message came.
     pub(crate) heard_at: Millis,
 }
@@ -87,6 +89,7 @@ impl ApiSession {
             waiting: VecDeque::new(),
             under_way: 0,
             next_ticket: OPENING + 1,
+            is_leaving: false,
             heard_at: now,
         }
     }
@@ -95,11 +98,11 @@ impl ApiSession {
 impl Session for ApiSession {
     fn handle(&mut self, happening: Happening<'_>, turn: &mut Turn<'_>) {
         match happening {
-            Happening::Answer(OPENING, Reply::Value(value)) => match value.downcast::<Result<Opened, Refused>>() {
+            Happening::Answer(OPENING, Reply::Value(value)) => match value.downcast::<Result<Opened, Rejected>>() {
                 Ok(decided) => self.decided(*decided, turn),
-                Err(_) => self.refuse(&Refused::ConnectFailed, turn),
+                Err(_) => self.refuse(&Refused::ConnectFailed, &new_id().to_string(), turn),
             },
-            Happening::Answer(OPENING, _) => self.refuse(&Refused::ConnectFailed, turn),
+            Happening::Answer(OPENING, _) => self.refuse(&Refused::ConnectFailed, &new_id().to_string(), turn),
             Happening::Opened => self.opened(turn),
             Happening::Text(text) => self.came(text, turn),
             Happening::Binary(bytes) => self.came_binary(bytes, turn),
@@ -130,10 +133,10 @@ impl ApiSession {
         &self.shared.apis[self.api]
     }
 
-    fn decided(&mut self, decided: Result<Opened, Refused>, turn: &mut Turn<'_>) {
+    fn decided(&mut self, decided: Result<Opened, Rejected>, turn: &mut Turn<'_>) {
         let opened = match decided {
             Ok(opened) => opened,
-            Err(refused) => return self.refuse(&refused, turn),
+            Err(Rejected { refused, request_id }) => return self.refuse(&refused, &request_id, turn),
         };
         let Opened { facts, caller, key, subprotocol, subscribe } = opened;
         turn.set_principal(Arc::new(principal(&facts)));
@@ -148,10 +151,9 @@ impl ApiSession {
         turn.accept_as(subprotocol);
     }
 
-    fn refuse(&mut self, refused: &Refused, turn: &mut Turn<'_>) {
+    fn refuse(&mut self, refused: &Refused, request_id: &str, turn: &mut Turn<'_>) {
         self.served().throttle.refused(turn.peer().ip(), turn.now());
-        let request_id = new_id().to_string();
-        let (status, headers, body) = refused.response(&self.id.to_string(), &request_id);
+        let (status, headers, body) = refused.response(&self.id.to_string(), request_id);
         turn.count_refusal(refused.name());
         turn.refuse(status, &headers, &body);
     }
@@ -186,6 +188,11 @@ impl ApiSession {
     }
 
     fn goodbye(&mut self, goodbye: &Goodbye, turn: &mut Turn<'_>) {
+        if matches!(goodbye, Goodbye::ShuttingDown { .. }) && self.under_way > 0 && !self.is_leaving {
+            self.is_leaving = true;
+            turn.hold_input();
+            return turn.stay();
+        }
         let (code, reason) = match goodbye {
             Goodbye::PeerClosed { code: None, .. } => (NO_STATUS.0, NO_STATUS.1.to_owned()),
             Goodbye::PeerClosed { code: Some(code), reason } => (*code, reason.clone()),
@@ -245,8 +252,13 @@ impl ApiSession {
         self.under_way = self.under_way.saturating_sub(1);
         let at_once = if self.served().options().ordered { 1 } else { MESSAGES_AT_ONCE };
         while self.under_way < at_once && self.open.is_some() {
-            let Some(came) = self.waiting.pop_front() else { return turn.take_input() };
+            let Some(came) = self.waiting.pop_front() else { break };
             self.route(came, turn);
+        }
+        match self.waiting.is_empty() {
+            true if self.is_leaving && self.under_way == 0 => self.close(GOING_AWAY, turn),
+            true if !self.is_leaving => turn.take_input(),
+            _ => {}
         }
     }
 

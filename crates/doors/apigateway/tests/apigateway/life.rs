@@ -1,13 +1,14 @@
 //! How connections end, and who is told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fanfare_core::RecordTable;
 use fanfare_testkit::{TestLog, eventually};
 use serde_json::{Value, json};
 
 use crate::client::{Client, Heard};
-use crate::world::{World, api, ok, routes};
+use crate::world::{Does, World, api, app, ok, routes};
 
 fn world(options: &Value) -> World {
     let mut all = routes(&json!({}));
@@ -86,6 +87,41 @@ fn the_server_stops() {
     let told =
         || events.lock().iter().any(|event| event["requestContext"]["disconnectStatusCode"] == 1_001).then_some(());
     assert_eq!(eventually(told), Some(()));
+}
+
+#[test]
+fn a_server_that_stops_finishes_what_is_under_way() {
+    let mut slow = app();
+    slow["two_way"] = json!(true);
+    let world = World::new(api(&routes(&json!({ "slow": slow }))), |event| match event["body"].as_str() {
+        Some(_) => Does::Later(Duration::from_millis(700), json!({ "statusCode": 200, "body": "done" })),
+        None => ok(),
+    });
+    let mut client = Client::open(&world.server);
+    client.text(r#"{"action":"slow"}"#);
+    world.events("MESSAGE", 1);
+    let (server, events) = world.into_parts();
+    let reader = std::thread::spawn(move || [client.hear(), client.hear()]);
+    server.drain(5_000);
+    let heard = reader.join().unwrap();
+    assert_eq!(heard, [Heard::Text("done".to_owned()), Heard::Close(Some(1_001), "Going away".to_owned())]);
+    let told = || events.lock().iter().any(|event| event["requestContext"]["eventType"] == "DISCONNECT").then_some(());
+    assert_eq!(eventually(told), Some(()));
+}
+
+#[test]
+fn who_does_not_finish_goes_with_the_time_of_the_drain() {
+    let world = World::new(api(&routes(&json!({}))), |event| match event["body"].as_str() {
+        Some(_) => Does::Hang,
+        None => ok(),
+    });
+    let mut client = Client::open(&world.server);
+    client.text("x");
+    world.events("MESSAGE", 1);
+    let (server, _) = world.into_parts();
+    let reader = std::thread::spawn(move || client.hear());
+    server.drain(500);
+    assert_eq!(reader.join().unwrap(), Heard::Close(Some(1_001), "Going away".to_owned()));
 }
 
 #[test]

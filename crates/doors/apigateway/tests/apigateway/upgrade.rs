@@ -140,10 +140,19 @@ fn an_address_that_is_refused_too_often_is_not_listened_to() {
 fn paths_that_are_none() {
     let world = World::new(api(&routes(&json!({}))), |_| ok());
     assert_eq!(Client::try_open(&world.server, "/dev/more", &[]).err().unwrap().status, 403);
+    assert_eq!(Client::try_open(&world.server, "/prod", &[]).err().unwrap().status, 403);
+    assert_eq!(request(&world.server, "POST", "/prod/@connections/R1kmxc2VNjMCFIA=", b"").status, 403);
     let long = format!("/dev?q={}", "x".repeat(4_096));
     assert_eq!(Client::try_open(&world.server, &long, &[]).err().unwrap().status, 414);
     let plain = request(&world.server, "GET", "/dev", b"");
     assert_eq!((plain.status, plain.header("upgrade")), (426, Some("websocket")));
     assert_eq!(request(&world.server, "POST", "/dev/else", b"").status, 403);
     assert_eq!(request(&world.server, "GET", "/prod", b"").status, 404);
+}
+
+#[test]
+fn pages_of_all_origins_may_come() {
+    let world = World::new(api(&routes(&json!({}))), |_| ok());
+    let origin = [("origin", "https://app.example.test")];
+    assert!(Client::try_open(&world.server, "/dev", &origin).is_ok());
 }

@@ -23,6 +23,8 @@ pub(crate) enum Does {
     Bytes(&'static str),
     /// Throws, with this message.
     Throw(&'static str),
+    /// Answers after a while.
+    Later(Duration, Value),
     /// Does not come to an end.
     Hang,
 }
@@ -46,6 +48,10 @@ impl Function for Scripted {
                 Does::Throw(message) => {
                     let payload = json!({ "errorMessage": message, "errorType": "Error" });
                     Err(FunctionError::Handler(payload.to_string().into()))
+                }
+                Does::Later(pause, value) => {
+                    tokio::time::sleep(pause).await;
+                    Ok(value.to_string().into())
                 }
                 Does::Hang => {
                     tokio::time::sleep(call.timeout).await;
