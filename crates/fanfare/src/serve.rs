@@ -92,6 +92,10 @@ fn begin(
     let book = MeterBook::new();
     let metrics = Metrics::new(book.clone());
     let host = hosted.host(config, &children, trust.bundle.as_deref(), &functions, &metrics)?;
+    if let Some(host) = &host {
+        // Whoever connects first is not to wait for what is made once.
+        tasks.block_on(host.prepare());
+    }
     let access = Arc::new(SharedAccess::new(config, functions, children)?);
     let made = Made { hosted, shared: &access, trust, metrics, book };
     let server = start(config, log.clone(), usage.clone(), files_max, made, tasks)?;

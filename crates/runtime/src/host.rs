@@ -166,20 +166,23 @@ impl Host {
         Ok(Slots::new(reserved))
     }
 
+    /// Creates what the functions' runtimes need and is not there yet, which can take minutes the first time.
+    /// What cannot be created is in the log, and told to whoever calls the function; it is tried again then.
+    pub async fn prepare(&self) {
+        for function in self.common.functions() {
+            if let Err(error) = self.common.runtimes.prepare(function.config()).await {
+                let config = function.config();
+                tracing::error!(function = %config.name, at = %config.origin, %error, "a runtime cannot be created");
+            }
+        }
+    }
+
     /// Begins provisioned processes, creates the runtimes that functions will need, and looks for changes of the code.
     pub fn start(&self) {
-        let functions = self.common.functions();
-        for function in &functions {
+        for function in self.common.functions() {
             function.shared.with_pool(|pool| pool.start(Instant::now()));
         }
-        let common = self.common.clone();
         let mut tasks = self.tasks.lock();
-        tasks.push(self.common.runtime.spawn(async move {
-            for function in functions {
-                // An error is told to whoever calls the function.
-                common.runtimes.prepare(function.config()).await.ok();
-            }
-        }));
         if self.common.options.reload {
             tasks.push(self.common.runtime.spawn(reload::poll(Arc::downgrade(&self.common))));
         }
