@@ -4,7 +4,7 @@ import tables
 
 RUNTIMES = {"python": "Python", "node": "Node"}
 SENDINGS = {
-    "call": "one call with all ids, `POST /dev/@connections`",
+    "call": "one call, `POST /dev/@connections`",
     "topic": "one call, `POST /dev/@topics/everybody`",
     "each": "a signed `POST /dev/@connections/ID` for each",
 }
