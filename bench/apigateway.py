@@ -72,7 +72,6 @@ def parse(arguments):
     words.add_argument("--starts", type=int, help="from zero, of each runtime")
     words.add_argument("--burst", type=int, default=200, help="messages at once")
     words.add_argument("--connections", type=int, help="that one message goes to")
-    words.add_argument("--ids", type=int, default=10_000, help="of connections, in one call to many")
     words.add_argument("--senders", type=int, default=8, help="connections for requests, each with one on its way")
     words.add_argument("--server-core", type=int, default=0, help="of the server and its functions")
     words.add_argument("--load-core", type=int, default=1)

@@ -14,7 +14,8 @@ import time
 
 SECONDS_MAX = 60
 REQUEST_CONTEXT = {
-    "routeKey": "python", "messageId": "Qx1bbcDeFgHcIjK=", "eventType": "MESSAGE", "extendedRequestId": "Qx1aaBcDeFgHiJk=",
+    "routeKey": "python", "messageId": "Qx1bbcDeFgHcIjI=", "eventType": "MESSAGE",
+    "extendedRequestId": "Qx1aaBcDeFgHiJk=",
     "requestTime": "07/Feb/2025:09:05:03 +0000", "messageDirection": "IN", "stage": "dev", "connectedAt": 1738919103001,
     "requestTimeEpoch": 1738919103002, "identity": {"sourceIp": "127.0.0.1"}, "requestId": "Qx1aaBcDeFgHiJk=",
     "domainName": "127.0.0.1:8080", "connectionId": "Qx1aadEfGhIcJkI=", "apiId": "wsapi12345",

@@ -140,7 +140,7 @@ class Poster(Peer):
         self.begin()
 
 
-def open_clients(port, path, count, loop, at_once=32):
+def open_clients(port, path, count, loop, at_once=8):
     """`count` clients that are connected; `at_once` of them are on their way at a time."""
     clients, opened = [], 0
     while opened < count:

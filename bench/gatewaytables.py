@@ -4,7 +4,7 @@ import tables
 
 RUNTIMES = {"python": "Python", "node": "Node"}
 SENDINGS = {
-    "call": "one call with all ids, `POST /dev/@connections`",
+    "call": "one call, `POST /dev/@connections`",
     "topic": "one call, `POST /dev/@topics/everybody`",
     "each": "a signed `POST /dev/@connections/ID` for each",
 }
@@ -23,15 +23,16 @@ def markdown(result):
 def describe(result):
     machine, options = result["machine"], result["options"]
     return (
-        f"fanfare {result['version'].split()[-1]}. {machine['cpu']}, Linux {machine['kernel']}; server and functions on core "
-        f"{options['server_core']}, clients on core {options['load_core']} (for many at once, and for the way to zero, the "
-        f"server has all cores); {options['rounds']} rounds, interleaved. Load average {machine['load_before']} before, "
-        f"{machine['load_after']} after."
+        f"fanfare {result['version'].split()[-1]}. {machine['cpu']}, Linux {machine['kernel']}; server and functions "
+        f"on core {options['server_core']}, clients on core {options['load_core']} (for many at once, and for the way to "
+        f"zero, the server has all cores); {options['rounds']} rounds, interleaved. Load average "
+        f"{machine['load_before']} before, {machine['load_after']} after."
     )
 
 
 def warm(found):
-    yield "**A warm call**, microseconds, p50 / p99: from the client's message to the function, and from there to the client's frame."
+    text = "from the client's message to the function, and from there to the client's frame."
+    yield f"**A warm call**, microseconds, p50 / p99: {text}"
     yield ""
     yield from tables.header(["", "in", "out", "server CPU"])
     for runtime, cells in found.items():
@@ -42,9 +43,11 @@ def warm(found):
 
 
 def cold(found):
-    yield "**From zero**, milliseconds, p50 / p99: from the client's message, or from the start of the process, to the handler."
+    text = "from the client's message, or from the start of the process, to the handler."
+    yield f"**From zero**, milliseconds, p50 / p99: {text}"
     yield ""
-    yield from tables.header(["", "message to handler", "bare: start to first /next", "bare: start to handler", "Fanfare's own (p50)"])
+    bare_titles = ["bare: start to first /next", "bare: start to handler"]
+    yield from tables.header(["", "message to handler", *bare_titles, "Fanfare's own (p50)"])
     for runtime, cells in found.items():
         own, bare = cells["fanfare"], cells["bare"]
         added = own["began_ms"]["p50"] - bare["began_ms"]["p50"]
@@ -77,7 +80,8 @@ def memory(state):
 def broadcast(found):
     yield f"**One message of {found['bytes']} bytes to {found['connections']:,} connections**, medians."
     yield ""
-    yield from tables.header(["", "until all have it, ms", "server CPU, ms", "CPU a delivery, µs", "of a request for each"])
+    titles = ["until all have it, ms", "server CPU, ms", "CPU a delivery, µs", "of a request for each"]
+    yield from tables.header(["", *titles])
     shares = ratios(found)
     for name, title in SENDINGS.items():
         cell = found["cells"][name]

@@ -1,4 +1,4 @@
-"""examples/notifier end to end: a browser signs in and is shown what an outside service sends, whatever happens between."""
+"""examples/notifier end to end: a browser signs in and is shown what an outside service sends, whatever happens."""
 
 import json
 import os
@@ -181,8 +181,11 @@ def test_one_command_starts_it_all_and_ctrl_c_ends_it():
     try:
         assert any(f"http://localhost:{port}" in line for line in process.stdout)
         wait_until(lambda: answers(port), "the service", SECONDS)
-        login = lambda: requests.post(f"http://localhost:{port}/login", json={"user": "ada"}, timeout=SECONDS)  # noqa: E731
-        with connect_patiently(lambda: login().json()["url"]) as client:
+        def url():
+            login = requests.post(f"http://localhost:{port}/login", json={"user": "ada"}, timeout=SECONDS)
+            return login.json()["url"]
+
+        with connect_patiently(url) as client:
             body = {"user": "ada", "text": "hello"}
             sent = requests.post(f"http://localhost:{port}/notify", json=body, timeout=SECONDS)
             assert sent.json() == {"delivered": 1}, sent.text

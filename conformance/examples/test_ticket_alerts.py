@@ -1,4 +1,4 @@
-"""examples/ticket-alerts: one rule brings "tickets are on sale" to everybody who follows the artist, whatever they speak."""
+"""examples/ticket-alerts: one rule brings "tickets are on sale" to everybody who follows the artist."""
 
 import json
 import os
