@@ -72,7 +72,7 @@ pub(crate) fn response(status: u16, headers: &[(&str, String)], body: &[u8]) -> 
     let reason = http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
     let kind = if body.starts_with(b"{") { "application/json" } else { "text/plain; charset=utf-8" };
     let mut out = format!("HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
-    if !body.is_empty() {
+    if !body.is_empty() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
         out += &format!("Content-Type: {kind}\r\n");
     }
     for (name, value) in headers.iter().filter(|(_, value)| !value.contains(['\r', '\n'])) {

@@ -28,6 +28,9 @@ use crate::letters::Letters;
 use crate::trust::Trust;
 use crate::{development_key, doors, output, start_page};
 
+/// What else this program keeps in the data folder, perhaps before it has served for the first time.
+const NEIGHBOURS: [&str; 6] = ["ca", "code", "credentials.toml", "credentials.lock", "development.key", "runtimes"];
+
 /// Files that the server needs beside its connections: log, event loops, listeners.
 const FILES_RESERVED: u64 = 256;
 
@@ -188,7 +191,8 @@ fn open_log(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
     }
     fs::create_dir_all(&config.data)
         .with_context(|| format!("the data folder {} cannot be made", config.data.display()))?;
-    let (log, report) = EmbeddedLog::open(&config.data, StoreOptions::default())?;
+    let (log, report) =
+        EmbeddedLog::open(&config.data, StoreOptions { neighbours: &NEIGHBOURS, ..StoreOptions::default() })?;
     if report.cut_bytes > 0 {
         tracing::warn!(
             bytes = report.cut_bytes,

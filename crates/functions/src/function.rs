@@ -72,8 +72,18 @@ pub struct Call {
 pub enum CallKind {
     /// Yes. A function that is busy says so at once.
     RequestResponse,
+    /// Yes, and rather for its turn, within the timeout, than to hear that the function is busy.
+    InTurn,
     /// No. The call waits its turn within its timeout, and the answer is thrown away.
     Event,
+}
+
+impl CallKind {
+    /// It waits while the function is busy.
+    #[must_use]
+    pub fn waits_for_its_turn(self) -> bool {
+        self != Self::RequestResponse
+    }
 }
 
 impl Call {
@@ -81,6 +91,12 @@ impl Call {
     #[must_use]
     pub fn waiting(timeout: Duration) -> Self {
         Self::new(timeout, CallKind::RequestResponse)
+    }
+
+    /// A call that is waited for, and waits its turn where the function is busy, with a request id of its own.
+    #[must_use]
+    pub fn in_turn(timeout: Duration) -> Self {
+        Self::new(timeout, CallKind::InTurn)
     }
 
     /// A call that nobody waits for, with a request id of its own.

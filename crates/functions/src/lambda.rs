@@ -60,7 +60,7 @@ impl RemoteLambda {
         let path = format!("/2015-03-31/functions/{name}/invocations");
         let query = if qualifier.is_empty() { String::new() } else { format!("Qualifier={qualifier}") };
         let invocation = match call.kind {
-            CallKind::RequestResponse => "RequestResponse",
+            CallKind::RequestResponse | CallKind::InTurn => "RequestResponse",
             CallKind::Event => "Event",
         };
         let authority = options.endpoint.authority().ok_or_else(|| wrong("the endpoint has no host".to_owned()))?;

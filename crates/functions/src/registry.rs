@@ -97,6 +97,19 @@ impl Functions {
         function.invoke(event, Call::waiting(timeout)).await
     }
 
+    /// As [`Functions::call`], but a function that is busy takes the call when its turn comes.
+    ///
+    /// # Errors
+    /// [`FunctionError`].
+    pub async fn call_in_turn(
+        &self,
+        name_or_arn: &str,
+        event: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, FunctionError> {
+        self.find(name_or_arn)?.invoke(event, Call::in_turn(timeout)).await
+    }
+
     /// Queues a call that nobody waits for, as soon as this is first polled. The answer comes when the
     /// call is on disk; it is made also when this is dropped before. How it is tried again says
     /// [`Function::later`]. It may be made twice, with the same request id. To be called on a task.

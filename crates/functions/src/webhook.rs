@@ -92,7 +92,7 @@ impl Turns {
         let busy = || FunctionError::Busy { limit: self.limit };
         match call.kind {
             CallKind::RequestResponse => self.free.clone().try_acquire_owned().map_err(|_| busy()),
-            CallKind::Event => {
+            CallKind::InTurn | CallKind::Event => {
                 let turn = tokio::time::timeout(call.timeout, self.free.clone().acquire_owned()).await;
                 turn.ok().and_then(Result::ok).ok_or_else(busy)
             }

@@ -45,7 +45,7 @@ impl Directory {
         fs::create_dir_all(dir).map_err(StoreError::io("create", dir))?;
         let store = dir.join(STORE);
         if !store.is_dir() {
-            refuse_foreign(dir)?;
+            refuse_foreign(dir, options.neighbours)?;
         }
         let lock = lock(dir)?;
         let is_new = !store.is_dir();
@@ -77,11 +77,11 @@ pub(crate) fn random() -> u64 {
     hasher.finish()
 }
 
-fn refuse_foreign(dir: &Path) -> Result<(), StoreError> {
+fn refuse_foreign(dir: &Path, neighbours: &[&str]) -> Result<(), StoreError> {
     for entry in fs::read_dir(dir).map_err(StoreError::io("list", dir))? {
         let name = entry.map_err(StoreError::io("list", dir))?.file_name();
         let found = name.to_string_lossy();
-        if ![LOCK, STORE_NEW, PROBE, "lost+found"].contains(&&*found) {
+        if ![LOCK, STORE_NEW, PROBE, "lost+found"].iter().chain(neighbours).any(|known| *known == found) {
             return Err(StoreError::Foreign { dir: dir.to_path_buf(), found: found.into_owned() });
         }
     }

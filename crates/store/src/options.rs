@@ -26,6 +26,9 @@ pub struct StoreOptions {
     /// worst commit with 8 MiB against 169 ms and more with 64. Taken when a store is created; an
     /// existing one keeps its own.
     pub memtable_bytes: u64,
+    /// Names of what others keep in the store's folder. A folder without a store that holds anything
+    /// else is refused.
+    pub neighbours: &'static [&'static str],
 }
 
 impl Default for StoreOptions {
@@ -40,6 +43,7 @@ impl Default for StoreOptions {
             retry_interval: Duration::from_secs(1),
             cache_bytes: 32 << 20,
             memtable_bytes: 8 << 20,
+            neighbours: &[],
         }
     }
 }

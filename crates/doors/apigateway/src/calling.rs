@@ -183,11 +183,11 @@ impl Shared {
         match route.integration_request(&scope)? {
             IntegrationRequest::Function { name, event: None } => {
                 let event = request.event(route.key());
-                let answer = self.functions.call(&name, event.into(), Some(timeout(integration))).await?;
+                let answer = self.functions.call_in_turn(&name, event.into(), timeout(integration)).await?;
                 proxied(&answer, integration)
             }
             IntegrationRequest::Function { name, event: Some(event) } => {
-                let called = self.functions.call(&name, event, Some(timeout(integration))).await;
+                let called = self.functions.call_in_turn(&name, event, timeout(integration)).await;
                 mapped(route, &scope, &function_answer(called)?)
             }
             IntegrationRequest::Http { method, url, headers, body } => {

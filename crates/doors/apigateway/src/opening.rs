@@ -171,7 +171,8 @@ impl Shared {
         let event = authorizer_event(&attempt.facts, &attempt.upgrade.view(), &moment, &arn);
         let limit = Duration::from_millis(authorizer.timeout_ms.unwrap_or(api.options().authorizer_timeout_ms));
         let began = Instant::now();
-        let called = tokio::time::timeout(limit, self.functions.call(&authorizer.function, event.into(), Some(limit)));
+        let called =
+            tokio::time::timeout(limit, self.functions.call_in_turn(&authorizer.function, event.into(), limit));
         let verdict = match called.await.unwrap_or(Err(FunctionError::Timeout(limit))) {
             Ok(answer) => {
                 let latency = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fanfare_functions::{CallKind, FunctionError};
+use fanfare_functions::FunctionError;
 use nix::sys::signal::Signal;
 
 use super::Pool;
@@ -44,7 +44,7 @@ impl Pool {
     /// No process takes the call, for there is no room for one. Nothing happens to calls that wait for a process which
     /// begins or ends, and to those that may wait.
     pub(crate) fn refuse(&mut self, ticket: u64) -> Option<FunctionError> {
-        let waits = |work: &Work| work.ticket == ticket && work.call.kind == CallKind::RequestResponse;
+        let waits = |work: &Work| work.ticket == ticket && !work.call.kind.waits_for_its_turn();
         let is_moving = |member: &Member| matches!(member.state, State::Starting { .. } | State::Ending { .. });
         let moving = self.members.values().filter(|member| is_moving(member)).count();
         if self.queue.len() <= moving + self.slots.free() || !self.queue.iter().any(waits) || !self.withdraw(ticket) {
