@@ -46,7 +46,7 @@ def judge(target, results):
     env = {**os.environ, "TARGET": target, "RESULTS": str(results)}
     if target == "serverless-offline":
         env["SERVERLESS_OFFLINE"] = str(install_peer())
-    command = [sys.executable, "-m", "pytest", str(HERE), "-q", "--tb=no", "--timeout=60"]
+    command = [sys.executable, "-m", "pytest", str(HERE), "-q", "--tb=no", "--timeout=120"]
     done = subprocess.run(command, env=env, timeout=RUN_SECONDS, stdout=sys.stderr)
     if done.returncode not in (0, 1):
         raise SystemExit(f"the checks did not run against {target}: pytest ended with {done.returncode}")

@@ -4,6 +4,7 @@ TARGET names which: `fanfare` (the default) or `serverless-offline`, whose packa
 SERVERLESS_OFFLINE names.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -21,6 +23,8 @@ from awsgateway import CA_FILE
 from fanfare import Server, wait_until
 
 APPS = Path(__file__).parent / "app"
+RUNTIMES = Path(__file__).parents[1] / ".work" / "runtimes"
+INSTALL_SECONDS = 100
 PEER = Path(__file__).parent / "peer"
 STAGE = "dev"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "a secret", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -115,7 +119,25 @@ class Fanfare(Gateway):
             config = self.app.read_text() + (config or "")
         else:
             args = ["--app", str(self.app), *args]
-        self.server = Server(args=args, config=config, env=env)
+        with self._runtimes(env) as is_new:
+            self.server = Server(args=args, config=config, env=env)
+            if is_new:
+                is_there = re.compile(r'the runtime is ready.* runtime="?python')
+                wait_until(lambda: is_there.search(self.log()), "the runtime of Python", INSTALL_SECONDS)
+                (RUNTIMES / "python-is-there").touch()
+
+    @contextmanager
+    def _runtimes(self, env):
+        """Packages of runtimes are installed once for all servers, and not while somebody counts seconds. Whether that
+        is still to be done."""
+        env["FANFARE_RUNTIME__FOLDER"] = str(RUNTIMES)
+        RUNTIMES.mkdir(parents=True, exist_ok=True)
+        if "python3" not in self.app.read_text():
+            yield False
+            return
+        with open(RUNTIMES / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield not (RUNTIMES / "python-is-there").exists()
 
     @property
     def host(self):

@@ -34,6 +34,12 @@ def shown(connected, **more):
     return json.loads(connected.receive())
 
 
+def heard(connected):
+    """The context of a message to `$default`."""
+    connected.send("hello")
+    return json.loads(connected.receive())["requestContext"]
+
+
 def status_of(url, **options):
     with pytest.raises(Refused) as refused:
         with Python(url, **options):
@@ -45,7 +51,7 @@ def test_paths(apis):
     """More: several APIs are told apart by `/{api}/{stage}`."""
     for path, api, stage in [("first/dev", "first", "dev"), ("first/prod/", "first", "prod"), ("third/dev", "third", "dev")]:
         with Python(at(apis, path)) as connected:
-            context = shown(connected)["requestContext"]
+            context = heard(connected)
             assert (context["apiId"], context["stage"]) == (api, stage)
 
 
@@ -61,7 +67,7 @@ def test_domains(apis):
     """More: an API has domains of its own, whose paths stand for stages."""
     for path, stage in [("", "prod"), ("beta", "dev")]:
         with by_host(apis, f"ws.example.test:{apis.port}", path) as connected:
-            context = shown(connected)["requestContext"]
+            context = heard(connected)
             assert (context["apiId"], context["stage"]) == ("first", stage)
             assert context["domainName"] == f"ws.example.test:{apis.port}"
     with by_host(apis, f"hidden.example.test:{apis.port}", "chat") as connected:

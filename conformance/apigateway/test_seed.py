@@ -97,7 +97,7 @@ def test_c50_stale_row(gateway):
     with page(gateway, tokens.mint("bob")) as lines:
         assert lines.get(timeout=20) == "open"
         [(_, endpoint)] = wait_until(lambda: rows.of("bob"), "the row")
-        rows.put("AbCdEfGhIjKlMnO=", "bob", endpoint)
+        rows.put("AbCdEfGhIjKlMnM=", "bob", endpoint)
         send_ws(gateway, "bob", {"text": "still here"})
         assert lines.get(timeout=20) == 'message {"text": "still here"}'
         assert len(rows.of("bob")) == 1

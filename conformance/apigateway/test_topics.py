@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 
 import boto3
 import pytest
-from awsgateway import position_of, to_many
 from clients import Python
 from commands import fanfare_pub, fanfare_sub, lines_of, mosquitto_pub, mosquitto_sub, subscribers
 from conftest import connecting
@@ -117,29 +116,33 @@ def test_many_topics(gateway):
         assert connected.receive() == "within"
 
 
+def send_to(gateway, path, text):
+    """How many connections a request reached."""
+    status, _, body = signed(f"{gateway.endpoint}/{path}", body=text.encode())
+    assert status == 200, body
+    return json.loads(body)["connections"]
+
+
 def test_broadcast_to_user(gateway):
     """More: one request reaches all connections of a user, by the name that the authorizer gave."""
     with ExitStack() as stack:
         connect = connecting(gateway)
         ada = [stack.enter_context(connect(token="user:ada lovelace"))[0] for _ in range(3)]
         bob, _ = stack.enter_context(connect(token="user:bob"))
-        status, _, body = signed(f"{gateway.endpoint}/@users/ada%20lovelace", body=b"for ada")
-        assert 200 <= status < 300, body
+        assert send_to(gateway, "@users/ada%20lovelace", "for ada") == 3
         assert [connected.receive() for connected in ada] == ["for ada"] * 3
         is_alone(bob)
-        # Nobody of that name is here: no error.
-        assert 200 <= signed(f"{gateway.endpoint}/@users/nobody", body=b"x")[0] < 300
+        assert send_to(gateway, "@users/nobody", "x") == 0
 
 
-def test_broadcast_to_many(gateway):
-    """More: one request reaches many connections by their ids, and those that are gone do no harm."""
+def test_broadcast_to_all(gateway):
+    """More: one request reaches all connections of a stage."""
     with ExitStack() as stack:
-        pairs = [stack.enter_context(connecting(gateway)()) for _ in range(5)]
-        ids = [found for _, found in pairs[:4]] + ["AbCdEfGhIjKlMnO="]
-        status, _, body = signed(f"{gateway.endpoint}/@connections", body=to_many(ids, "for four"))
-        assert 200 <= status < 300, body
-        assert [connected.receive() for connected, _ in pairs[:4]] == ["for four"] * 4
-        is_alone(pairs[4][0])
+        clients = [stack.enter_context(connecting(gateway)())[0] for _ in range(5)]
+        assert send_to(gateway, "@connections", "for all") >= 5
+        for connected in clients:
+            assert connected.receive() == "for all"
+            is_alone(connected)
 
 
 def test_topic_integration(gateway):
@@ -157,7 +160,7 @@ def test_other_doors(gateway):
     with subscribed(gateway, "doors/a") as (connected, _):
         fanfare_pub(gateway.server, "doors/a", "native")
         assert connected.receive() == "native"
-        mosquitto_pub(gateway.server, "doors/a", "mqtt")
+        mosquitto_pub(gateway.server, "doors/a", b"mqtt")
         assert connected.receive() == "mqtt"
 
 
@@ -193,30 +196,36 @@ def test_events_to_function(gateway):
 
 
 def test_resume(gateway):
-    """More: a client that comes back with its position gets what it missed."""
+    """More: a client that comes back with its last position gets what it missed, once."""
     result = json.dumps({"statusCode": 200, "subscribe": ["resume/a"]})
 
     def connect(position):
         return Python(gateway.url(connect=f"json:{result}", fanfare_resume=position))
 
-    def take(connected, text):
-        """Reads until that message, and the last position meanwhile or behind it."""
-        position, seen = None, []
-        while text not in seen or position is None:
-            frame = connected.receive()
-            told = position_of(frame)
-            position = told or position
-            seen += [] if told else [frame]
-        return position, seen
+    def bodies(connected, number):
+        frames = [json.loads(connected.receive()) for _ in range(number)]
+        assert {frame["topic"] for frame in frames} == {"resume/a"}
+        return [frame["body"] for frame in frames], frames[-1]["position"]
 
     with connect("") as connected:
+        assert json.loads(connected.receive())["position"]
         publish(gateway, "resume/a", "one")
-        position, seen = take(connected, "one")
-        assert seen == ["one"]
-    for text in ("two", "three"):
-        publish(gateway, "resume/a", text)
+        told, position = bodies(connected, 1)
+        assert told == ["one"]
+    for body in ('"two"', '{"n": 3}'):
+        publish(gateway, "resume/a", body)
     with connect(position) as connected:
-        assert take(connected, "three")[1] == ["two", "three"]
+        assert json.loads(connected.receive())["recovered"] is True
+        assert bodies(connected, 2)[0] == ["two", {"n": 3}]
+        publish(gateway, "resume/a", "four")
+        assert bodies(connected, 1)[0] == ["four"]
+
+
+def test_resume_too_late(gateway):
+    """More: a client that comes back with a position that is no more is told so."""
+    result = json.dumps({"statusCode": 200, "subscribe": ["resume/b"]})
+    with Python(gateway.url(connect=f"json:{result}", fanfare_resume="no position")) as connected:
+        assert json.loads(connected.receive())["recovered"] is False
 
 
 def test_subscriptions_end(gateway):

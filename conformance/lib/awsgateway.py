@@ -1,6 +1,5 @@
 """What the suites of the API Gateway door take for granted about the server's command line and folders."""
 
-import json
 import re
 import subprocess
 
@@ -33,16 +32,3 @@ def allow(action, resource="*", effect="Allow"):
     """One statement; several actions are separated by commas."""
     actions = ", ".join(f'"{one.strip()}"' for one in action.split(","))
     return f'{{"Effect": "{effect}", "Action": [{actions}], "Resource": "{resource}"}}'
-
-
-def to_many(ids, text):
-    """The body of `POST /{stage}/@connections`, by which one request reaches many connections."""
-    return json.dumps({"connectionIds": ids, "data": text}).encode()
-
-
-def position_of(frame):
-    """The position that a frame tells a client that asked for positions; None where it is an ordinary message."""
-    try:
-        return json.loads(frame)["fanfare"]["position"]
-    except (ValueError, TypeError, KeyError):
-        return None
