@@ -22,10 +22,10 @@ pub use control::{
     ListCachesResponse, TopicLimits,
 };
 pub use permission::{
-    All, CacheItemSelector, CachePermissions, CacheRole, CacheSelector, ExplicitPermissions, FunctionPermissions,
-    FunctionRole, FunctionSelector, Permissions, PermissionsType, SuperUserPermissions, TopicPermissions, TopicRole,
-    TopicSelector, cache_item_selector, cache_permissions, cache_selector, function_permissions, function_selector,
-    permissions, permissions_type, topic_permissions, topic_selector,
+    All, CacheChoice, CacheItemSelector, CachePermissions, CacheRole, CacheSelector, ExplicitPermissions,
+    FunctionPermissions, FunctionRole, FunctionSelector, Permissions, PermissionsType, SuperUserPermissions,
+    TopicPermissions, TopicRole, TopicSelector, cache_item_selector, cache_permissions, cache_selector,
+    function_permissions, function_selector, permissions, permissions_type, topic_permissions, topic_selector,
 };
 pub use pubsub::{
     Discontinuity, Empty, Heartbeat, PublishRequest, SubscriptionItem, SubscriptionRequest, TopicItem, TopicValue,

@@ -141,8 +141,8 @@ fn permissions_of_all_kinds(seen: &mut Seen) {
         }))
     };
     let items = |kind| cache_permissions::CacheItem::Selector(CacheItemSelector { kind: Some(kind) });
-    let all = cache_permissions::Cache::AllCaches(All {});
-    let one = cache_permissions::Cache::Selector(selector("c"));
+    let all = CacheChoice::AllCaches(All {});
+    let one = CacheChoice::Selector(selector("c"));
     for (message, inside) in [
         (
             cache(CacheRole::ReadWrite, all.clone(), cache_permissions::CacheItem::AllItems(All {})),
@@ -172,8 +172,8 @@ fn topic_permissions_of_all_kinds(seen: &mut Seen, name: &str) {
         }))
     };
     let topics = |kind| topic_permissions::Topic::Selector(TopicSelector { kind: Some(kind) });
-    let all = topic_permissions::Cache::AllCaches(All {});
-    let one = topic_permissions::Cache::Selector(selector("c"));
+    let all = CacheChoice::AllCaches(All {});
+    let one = CacheChoice::Selector(selector("c"));
     for (message, inside) in [
         (
             topic(TopicRole::ReadWrite, all.clone(), topic_permissions::Topic::AllTopics(All {})),
@@ -201,8 +201,8 @@ fn function_permissions_of_all_kinds(seen: &mut Seen, name: &str) {
         }))
     };
     let functions = |kind| function_permissions::Function::Selector(FunctionSelector { kind: Some(kind) });
-    let all = function_permissions::Cache::AllCaches(All {});
-    let one = function_permissions::Cache::Selector(selector("c"));
+    let all = CacheChoice::AllCaches(All {});
+    let one = CacheChoice::Selector(selector("c"));
     for (message, inside) in [
         (
             function(all.clone(), function_permissions::Function::AllFunctions(All {})),

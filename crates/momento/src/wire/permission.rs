@@ -124,6 +124,17 @@ pub mod cache_selector {
     }
 }
 
+/// The oneof `cache`, which is the same in the permissions of all three kinds.
+#[derive(Clone, PartialEq, Eq, prost::Oneof)]
+pub enum CacheChoice {
+    /// Every one.
+    #[prost(message, tag = "2")]
+    AllCaches(All),
+    /// One.
+    #[prost(message, tag = "3")]
+    Selector(CacheSelector),
+}
+
 /// `PermissionsType.CacheItemSelector`.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct CacheItemSelector {
@@ -153,8 +164,8 @@ pub struct CachePermissions {
     #[prost(enumeration = "CacheRole", tag = "1")]
     pub role: i32,
     /// In which caches.
-    #[prost(oneof = "cache_permissions::Cache", tags = "2, 3")]
-    pub cache: Option<cache_permissions::Cache>,
+    #[prost(oneof = "CacheChoice", tags = "2, 3")]
+    pub cache: Option<CacheChoice>,
     /// On which items.
     #[prost(oneof = "cache_permissions::CacheItem", tags = "4, 5")]
     pub cache_item: Option<cache_permissions::CacheItem>,
@@ -162,17 +173,6 @@ pub struct CachePermissions {
 
 /// Inside [`CachePermissions`].
 pub mod cache_permissions {
-    /// Which caches.
-    #[derive(Clone, PartialEq, Eq, prost::Oneof)]
-    pub enum Cache {
-        /// Every one.
-        #[prost(message, tag = "2")]
-        AllCaches(super::All),
-        /// One.
-        #[prost(message, tag = "3")]
-        Selector(super::CacheSelector),
-    }
-
     /// Which items.
     #[derive(Clone, PartialEq, Eq, prost::Oneof)]
     pub enum CacheItem {
@@ -214,8 +214,8 @@ pub struct TopicPermissions {
     #[prost(enumeration = "TopicRole", tag = "1")]
     pub role: i32,
     /// In which caches.
-    #[prost(oneof = "topic_permissions::Cache", tags = "2, 3")]
-    pub cache: Option<topic_permissions::Cache>,
+    #[prost(oneof = "CacheChoice", tags = "2, 3")]
+    pub cache: Option<CacheChoice>,
     /// On which topics.
     #[prost(oneof = "topic_permissions::Topic", tags = "4, 5")]
     pub topic: Option<topic_permissions::Topic>,
@@ -223,17 +223,6 @@ pub struct TopicPermissions {
 
 /// Inside [`TopicPermissions`].
 pub mod topic_permissions {
-    /// Which caches.
-    #[derive(Clone, PartialEq, Eq, prost::Oneof)]
-    pub enum Cache {
-        /// Every one.
-        #[prost(message, tag = "2")]
-        AllCaches(super::All),
-        /// One.
-        #[prost(message, tag = "3")]
-        Selector(super::CacheSelector),
-    }
-
     /// Which topics.
     #[derive(Clone, PartialEq, Eq, prost::Oneof)]
     pub enum Topic {
@@ -275,8 +264,8 @@ pub struct FunctionPermissions {
     #[prost(enumeration = "FunctionRole", tag = "1")]
     pub role: i32,
     /// In which caches.
-    #[prost(oneof = "function_permissions::Cache", tags = "2, 3")]
-    pub cache: Option<function_permissions::Cache>,
+    #[prost(oneof = "CacheChoice", tags = "2, 3")]
+    pub cache: Option<CacheChoice>,
     /// On which functions.
     #[prost(oneof = "function_permissions::Function", tags = "4, 5")]
     pub function: Option<function_permissions::Function>,
@@ -284,17 +273,6 @@ pub struct FunctionPermissions {
 
 /// Inside [`FunctionPermissions`].
 pub mod function_permissions {
-    /// Which caches.
-    #[derive(Clone, PartialEq, Eq, prost::Oneof)]
-    pub enum Cache {
-        /// Every one.
-        #[prost(message, tag = "2")]
-        AllCaches(super::All),
-        /// One.
-        #[prost(message, tag = "3")]
-        Selector(super::CacheSelector),
-    }
-
     /// Which functions.
     #[derive(Clone, PartialEq, Eq, prost::Oneof)]
     pub enum Function {
