@@ -10,6 +10,7 @@
 //! ids are handed in.
 
 mod authority;
+mod request;
 mod shape;
 mod signing;
 

@@ -210,7 +210,8 @@ impl Sequence {
     }
 
     /// The client has been given everything up to `head` that is to be given, and has room: what is
-    /// still to be said of losses. To be asked when a replay is over, and when a slow client has caught up.
+    /// still to be said of losses. To be asked when a replay is over, and when a slow client has caught
+    /// up; never with messages before `head` still waiting, which would be skipped.
     pub fn settle(&mut self, head: Position, now: Millis) -> Option<Discontinuity> {
         self.turn_page(head.epoch);
         let last = self.lost.take()?;
@@ -218,6 +219,13 @@ impl Sequence {
         self.told = self.floor;
         self.postpone(now);
         Some(discontinuity(last, self.told, self.page))
+    }
+
+    /// Where the client is, as a discontinuity that leaves nothing out. For a poll that began fresh
+    /// and ends with nothing: without a number, the next one would miss what is published between.
+    #[must_use]
+    pub fn here(&self) -> Discontinuity {
+        discontinuity(self.told, self.floor, self.page)
     }
 
     /// When [`Sequence::tick`] has something to say, unless something else is sent before.

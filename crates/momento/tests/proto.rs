@@ -1,5 +1,6 @@
 //! The Rust types and the `.proto` files say the same: whatever one side writes, the other reads,
 //! field by field, and no field of the files is left out.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use std::collections::BTreeSet;
 

@@ -38,10 +38,9 @@ impl Permissions {
         match (self, other) {
             (Self::SuperUser, _) => true,
             (Self::Listed(_), Self::SuperUser) => false,
-            (Self::Listed(own), Self::Listed(asked)) => asked
-                .iter()
-                .flat_map(|statement| parts(statement))
-                .all(|asked| own.iter().flat_map(|statement| parts(statement)).any(|own| own.covers(&asked))),
+            (Self::Listed(own), Self::Listed(asked)) => {
+                asked.iter().flat_map(parts).all(|asked| own.iter().flat_map(parts).any(|own| own.covers(&asked)))
+            }
         }
     }
 }

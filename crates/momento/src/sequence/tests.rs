@@ -128,6 +128,15 @@ fn a_new_numbering_on_the_way() {
 }
 
 #[test]
+fn an_empty_poll_says_where_to_go_on() {
+    let (sequence, _) = Opening::plan(resume(0, 0), at(7)).begin(at(7), None, Settings::poll(), NOW);
+    let here = sequence.here();
+    assert_eq!(here, discontinuity(7, 7, EPOCH));
+    let next = Opening::plan(resume(here.new_topic_sequence + 1, here.new_sequence_page), at(9));
+    assert_eq!(next.since(at(9)), Since::After(at(7)));
+}
+
+#[test]
 fn heartbeats_come_when_nothing_else_does() {
     let (mut sequence, _) = begin(resume(0, 0), 0, None);
     assert_eq!(sequence.heartbeat_at(), NOW + 12_000);
