@@ -117,7 +117,9 @@ fn topics(seen: &mut Seen) {
          new_sequence_page:1099511627785}",
     );
     seen.check(&item, &SubscriptionItem::from(Heartbeat {}), "heartbeat{}");
-    seen.check("common._Empty", &Empty {}, "");
+    for name in ["common._Empty", "cache_client._PingRequest", "cache_client._PingResponse"] {
+        seen.check(name, &Empty {}, "");
+    }
 }
 
 fn explicit(kind: permissions_type::Kind) -> Permissions {

@@ -45,12 +45,13 @@ impl Endpoint {
     }
 
     /// Names without port that SDKs use for it, all of which a certificate must hold. Browsers put
-    /// `web.` before; the last is for plain HTTP.
+    /// `web.` before; `api.cache.` is for plain HTTP, `token.cache.` for the Python SDK with a legacy key.
     #[must_use]
     pub fn host_names(&self) -> Vec<String> {
         let has_port = |(_, port): &(&str, &str)| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         let host = self.0.rsplit_once(':').filter(has_port).map_or(&*self.0, |(host, _)| host);
-        let prefixes = ["cache", "control", "token", "web.cache", "web.control", "web.token", "api.cache"];
+        let prefixes =
+            ["cache", "control", "token", "web.cache", "web.control", "web.token", "api.cache", "token.cache"];
         prefixes.into_iter().map(|prefix| format!("{prefix}.{host}")).collect()
     }
 }
@@ -170,7 +171,7 @@ mod tests {
         assert!(Endpoint::new("[::1]:8080").is_ok());
         let names = endpoint("gw.example.com:8443").host_names();
         assert_eq!(names[0], "cache.gw.example.com");
-        assert_eq!(names[6], "api.cache.gw.example.com");
+        assert_eq!(names[6..], ["api.cache.gw.example.com", "token.cache.gw.example.com"]);
         assert_eq!(endpoint("gw").host_names()[4], "web.control.gw");
     }
 

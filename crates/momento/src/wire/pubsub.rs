@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use fanfare_core::{Kind, Message};
 
-/// `common._Empty`: the answer to a publish, and request and answer of `Ping`.
+/// `common._Empty`, and every other message without fields: the answer to a publish, request and
+/// answer of `Ping`, the answers to changes of caches.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct Empty {}
 
