@@ -142,6 +142,20 @@ impl Rule {
         Self { effect, action: Some(action), space: Pattern::literal(space), topic, is_literal: true }
     }
 
+    /// A rule on names as they are: no character of the space is a wildcard, and of the topic only
+    /// what is said to be one. `None` stands for every space. Filters are held against it level by
+    /// level, as with [`Rule::parse`].
+    pub fn of_names(
+        effect: Effect,
+        action: Action,
+        space: Option<&str>,
+        topic: impl IntoIterator<Item = Piece>,
+    ) -> Self {
+        let any_space = || Pattern(vec![Token::Star]);
+        let space = space.map_or_else(any_space, Pattern::literal);
+        Self { space, is_literal: false, ..Self::literal(effect, action, "", topic) }
+    }
+
     /// A rule on one space and everything in it.
     pub fn whole_space(effect: Effect, action: Option<Action>, space: &str) -> Self {
         Self { effect, action, space: Pattern::literal(space), topic: Pattern(vec![Token::Star]), is_literal: false }
@@ -619,6 +633,22 @@ mod tests {
         let rule = Rule::parse(Effect::Allow, "publish:default/u/${sub}", Some("*")).unwrap();
         let grant = Grant::new(vec![rule]);
         assert!(!grant.allows(Action::Publish, "default", &TopicName::new("u/bob").unwrap()));
+    }
+
+    #[test]
+    fn a_rule_of_names_knows_no_wildcards_in_them() {
+        let prefix = |text: &'static str| text.chars().map(Piece::Char).chain([Piece::Any]);
+        let here = Rule::of_names(Effect::Allow, Action::Subscribe, Some("a*"), prefix("r/*"));
+        let grant = Grant::new(vec![here]);
+        let allows = |space, topic| grant.allows_filter(Action::Subscribe, space, &Filter::new(topic).unwrap());
+        assert!(allows("a*", "r/*1") && allows("a*", "r/*"));
+        assert!(!allows("ab", "r/*1") && !allows("a*", "r/1") && !allows("a*", "r/+"));
+        let anywhere = Rule::of_names(Effect::Allow, Action::Subscribe, None, prefix("r/"));
+        let grant = Grant::new(vec![anywhere]);
+        let allows = |topic| grant.allows_filter(Action::Subscribe, "any", &Filter::new(topic).unwrap());
+        assert!(allows("r/1") && allows("r/+"));
+        assert!(!allows("r/#"), "it speaks of r as well");
+        assert!(!grant.allows_everywhere(Action::Subscribe));
     }
 
     #[test]

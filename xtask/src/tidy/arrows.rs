@@ -6,7 +6,8 @@ use super::Finding;
 use crate::repository::{Package, Repository};
 
 /// Rooms that know the core and nothing else of ours.
-const BESIDE_THE_CORE: [&str; 4] = ["fanfare-identity", "fanfare-policy", "fanfare-store", "fanfare-telemetry"];
+const BESIDE_THE_CORE: [&str; 5] =
+    ["fanfare-identity", "fanfare-momento", "fanfare-policy", "fanfare-store", "fanfare-telemetry"];
 /// Rooms that know nothing of ours.
 const LEAVES: [&str; 6] =
     ["fanfare-aws", "fanfare-core", "fanfare-events", "fanfare-iot", "fanfare-mqtt-codec", "fanfare-websocket"];
