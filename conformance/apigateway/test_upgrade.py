@@ -79,6 +79,14 @@ def test_c07_allowed(gateway, client, token):
         assert connected.receive() == 'echo {"action":"echo"}'
 
 
+def test_origins(gateway):
+    """More: pages of any origin are let in: who may come in is the authorizer's to say."""
+    for origin in ("https://app.example.test", "http://localhost:3000", "null"):
+        with Python(gateway.url(), headers={"Origin": origin}) as connected:
+            connected.send('{"action":"echo"}')
+            assert connected.receive() == 'echo {"action":"echo"}'
+
+
 @pytest.mark.parametrize("token", ["throw", "null", "object-context"])
 @BOTH
 def test_c08_broken_authorizer(gateway, client, token):
