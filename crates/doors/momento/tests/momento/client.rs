@@ -45,6 +45,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn connect(world: &World) -> Self {
         let socket = tokio::net::TcpStream::connect(world.server.address).await.unwrap();
+        socket.set_nodelay(true).unwrap();
         let (http, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
         tokio::spawn(connection);

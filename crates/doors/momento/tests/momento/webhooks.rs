@@ -15,6 +15,7 @@ use fanfare_testkit::TestLog;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -24,14 +25,14 @@ use crate::world::World;
 /// A web server that is told how to answer: a status, or 0 for never.
 struct Receiver {
     url: String,
-    heard: mpsc::UnboundedReceiver<(String, Bytes)>,
+    heard: mpsc::Receiver<(String, Bytes)>,
 }
 
 async fn receiver(answers: Vec<u16>) -> Receiver {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    let (tx, heard) = mpsc::unbounded_channel();
-    let answers = Arc::new(std::sync::Mutex::new(answers.into_iter()));
+    let (tx, heard) = mpsc::channel(100);
+    let answers = Arc::new(Mutex::new(answers.into_iter()));
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let (tx, answers) = (tx.clone(), answers.clone());
@@ -40,8 +41,8 @@ async fn receiver(answers: Vec<u16>) -> Receiver {
                 async move {
                     let signed = request.headers()["momento-signature"].to_str().unwrap().to_owned();
                     let body = request.into_body().collect().await?.to_bytes();
-                    let status = answers.lock().unwrap().next().unwrap_or(200);
-                    let _ = tx.send((signed, body));
+                    let status = answers.lock().next().unwrap_or(200);
+                    let _ = tx.send((signed, body)).await;
                     if status == 0 {
                         std::future::pending::<()>().await;
                     }
