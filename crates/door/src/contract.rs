@@ -141,6 +141,14 @@ pub trait HttpService: Send + Sync + 'static {
         true
     }
 
+    /// Whether pages of every origin may send it this request, where the server is not in development
+    /// mode. Right where nothing counts but a key in the request itself: no browser adds that for a
+    /// stranger's page.
+    fn takes_any_origin(&self, head: &::http::request::Parts) -> bool {
+        let _ = head;
+        false
+    }
+
     /// Answers one request.
     fn call(&self, request: ::http::Request<hyper::body::Incoming>, context: HttpContext) -> HttpResponse;
 }

@@ -74,11 +74,16 @@ pub(crate) async fn drained(mut draining: watch::Receiver<bool>) {
 
 async fn answer(request: http::Request<Incoming>, context: HttpContext) -> http::Response<Body> {
     let gateway = context.gateway.clone();
-    let origin = request.headers().get(http::header::ORIGIN).and_then(|o| o.to_str().ok()).map(str::to_owned);
+    let (head, body) = request.into_parts();
+    let origin = head.headers.get(http::header::ORIGIN).and_then(|o| o.to_str().ok()).map(str::to_owned);
     let policy = gateway.policy();
-    let host = request.headers().get(http::header::HOST).and_then(|h| h.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(|a| a.as_str()));
-    if !policy.allows_origin(origin.as_deref(), host) {
+    let host = head.headers.get(http::header::HOST).and_then(|h| h.to_str().ok());
+    let host = host.or_else(|| head.uri.authority().map(|a| a.as_str()));
+    let takes_any = |head: &http::request::Parts| {
+        !policy.is_development
+            && gateway.routes.http(head).is_some_and(|(_, mount)| mount.service.takes_any_origin(head))
+    };
+    if !policy.allows_origin(origin.as_deref(), host) && !takes_any(&head) {
         gateway.metrics.limit("origin");
         return error(
             http::StatusCode::FORBIDDEN,
@@ -91,15 +96,14 @@ async fn answer(request: http::Request<Incoming>, context: HttpContext) -> http:
         let message = "without keys only requests to a name of this machine are answered, such as localhost";
         return error(http::StatusCode::FORBIDDEN, "host", message);
     }
-    if request.headers().contains_key(http::header::UPGRADE) && request.version() == http::Version::HTTP_11 {
+    if head.headers.contains_key(http::header::UPGRADE) && head.version == http::Version::HTTP_11 {
         return error(http::StatusCode::BAD_REQUEST, "bad_request", "an upgrade needs a connection of its own");
     }
-    let is_preflight = request.method() == http::Method::OPTIONS
-        && request.headers().contains_key(http::header::ACCESS_CONTROL_REQUEST_METHOD);
+    let is_preflight =
+        head.method == http::Method::OPTIONS && head.headers.contains_key(http::header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = if is_preflight {
-        preflight(&request)
+        preflight(&head)
     } else {
-        let (head, body) = request.into_parts();
         match gateway.routes.http(&head) {
             Some((_, mount)) => mount.service.clone().call(http::Request::from_parts(head, body), context).await,
             None => error(http::StatusCode::NOT_FOUND, "not_found", "nothing is served under this path"),
@@ -117,7 +121,7 @@ async fn answer(request: http::Request<Incoming>, context: HttpContext) -> http:
 }
 
 /// Answers what a browser asks before a request from another origin (Fetch standard, CORS).
-fn preflight(request: &http::Request<Incoming>) -> http::Response<Body> {
+fn preflight(head: &http::request::Parts) -> http::Response<Body> {
     let mut response = http::Response::new(full_body(""));
     *response.status_mut() = http::StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
@@ -126,7 +130,7 @@ fn preflight(request: &http::Request<Incoming>) -> http::Response<Body> {
         http::HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE, HEAD"),
     );
     headers.insert(http::header::ACCESS_CONTROL_MAX_AGE, http::HeaderValue::from_static("600"));
-    if let Some(asked) = request.headers().get(http::header::ACCESS_CONTROL_REQUEST_HEADERS) {
+    if let Some(asked) = head.headers.get(http::header::ACCESS_CONTROL_REQUEST_HEADERS) {
         headers.insert(http::header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
     }
     response

@@ -36,7 +36,8 @@ pub(crate) async fn answer(shared: Arc<Shared>, request: Request<Incoming>, cont
     let (head, body) = request.into_parts();
     let answered = match head.method {
         Method::POST => publish(&shared, &head, body).await.map(|()| (PUBLISHED, String::new())),
-        _ => poll(&shared, &head).await.map(|body| (200, body)),
+        Method::GET => poll(&shared, &head).await.map(|body| (200, body)),
+        _ => Err(Problem::InvalidArgument("publish with POST, poll with GET".to_owned())),
     };
     let (status, body) = answered.unwrap_or_else(|problem| {
         context.gateway.metrics.refusal(NAME, problem.name());

@@ -21,7 +21,17 @@ impl HttpService for CallService {
     /// Calls of the original's services, and whatever else is gRPC: nobody else here speaks it, and a
     /// client of it does not understand another answer.
     fn claims(&self, head: &Parts) -> bool {
-        head.method == http::Method::POST && (Method::of_path(head.uri.path()).is_some() || dialect(head).is_some())
+        let is_known = || Method::of_path(head.uri.path()).is_some();
+        match head.method {
+            http::Method::POST => is_known() || dialect(head).is_some(),
+            // What a page asks before it sends.
+            http::Method::OPTIONS => is_known(),
+            _ => false,
+        }
+    }
+
+    fn takes_any_origin(&self, _head: &Parts) -> bool {
+        true
     }
 
     fn call(&self, request: Request<Incoming>, context: HttpContext) -> HttpResponse {
@@ -39,8 +49,12 @@ pub(crate) struct TopicService(pub(crate) Arc<Shared>);
 
 impl HttpService for TopicService {
     fn claims(&self, head: &Parts) -> bool {
-        (head.method == http::Method::POST || head.method == http::Method::GET)
-            && TopicPath::parse(head.uri.path()).is_some()
+        let methods = [http::Method::POST, http::Method::GET, http::Method::OPTIONS];
+        methods.contains(&head.method) && TopicPath::parse(head.uri.path()).is_some()
+    }
+
+    fn takes_any_origin(&self, _head: &Parts) -> bool {
+        true
     }
 
     fn call(&self, request: Request<Incoming>, context: HttpContext) -> HttpResponse {

@@ -105,3 +105,30 @@ fn a_subscription_comes_piece_by_piece() {
         next(text.as_bytes()).await;
     });
 }
+
+#[test]
+fn pages_of_any_origin_may_come_where_a_key_is_needed_and_no_others() {
+    let ask = async |world: &World, method: &str, headers: &[(&str, &str)]| {
+        let headers: Vec<_> = headers.iter().chain(&TEXT).copied().collect();
+        ask(world, method, PUBLISH, &headers, publish("websocket", "hi")).await
+    };
+    let open = World::with(|_| {}, |server| server.policy.allowed_origins = vec!["https://own.example".to_owned()]);
+    open.run(async { assert_eq!(ask(&open, "POST", &[]).await.status(), 403, "development mode is for this machine") });
+    let closed = World::closed();
+    let key = closed.scoped("publishonly", "t", "k");
+    closed.run(async {
+        let before = ask(&closed, "OPTIONS", &[("access-control-request-method", "POST")]).await;
+        assert!(before.status().is_success());
+        assert_eq!(before.headers()["access-control-allow-origin"], PAGE);
+        let answer = ask(&closed, "POST", &[("authorization", &key)]).await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["access-control-allow-origin"]),
+            (200, &PAGE.parse().unwrap())
+        );
+        let body = decoded(&answer.into_body().collect().await.unwrap().to_bytes());
+        assert!(body.windows(13).any(|part| part == b"grpc-status:0"));
+        let answer = ask(&closed, "POST", &[]).await;
+        let body = decoded(&answer.into_body().collect().await.unwrap().to_bytes());
+        assert!(body.windows(14).any(|part| part == b"grpc-status:16"));
+    });
+}
