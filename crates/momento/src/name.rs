@@ -1,8 +1,12 @@
 //! Names in requests: checked here, so that all calls say the same.
 //!
 //! A **cache is a space** of the core and has its name; a **topic is a topic**. The original does not
-//! say which names it takes. Here they are what the core takes, which is less than any text: no `+`
-//! or `#` in a topic, no `/`, white space or control character in a cache.
+//! say which names it takes. Here a cache is what the core takes, which is less than any text: no `/`,
+//! white space or control character. A topic is any text; what means something to the core, `+`, `#`,
+//! NUL and a `$` in front, is written there as `%2B`, `%23`, `%00` and `%24`, and a `%` that would look
+//! like one of these as `%25`. Every other topic has the same name everywhere.
+
+use std::borrow::Cow;
 
 use fanfare_core::{Core, TopicName};
 
@@ -33,7 +37,64 @@ pub fn topic(name: &str) -> Result<TopicName, Problem> {
     if name.trim().is_empty() {
         return Err(invalid("the topic name is blank"));
     }
-    TopicName::new(name).map_err(|refusal| Problem::from(&refusal))
+    TopicName::new(&in_core(name)).map_err(|refusal| Problem::from(&refusal))
+}
+
+/// What stands behind a `%` that is not itself.
+const CODES: [&str; 5] = ["2B", "23", "00", "24", "25"];
+
+fn is_code(rest: &str) -> bool {
+    CODES.iter().any(|code| rest.starts_with(code))
+}
+
+/// A topic, or how topics begin, as the core has it.
+#[must_use]
+pub fn in_core(name: &str) -> Cow<'_, str> {
+    if !name.contains(['+', '#', '\0', '%']) && !name.starts_with('$') {
+        return Cow::Borrowed(name);
+    }
+    let mut out = String::with_capacity(name.len() + 8);
+    for (at, char) in name.char_indices() {
+        match char {
+            '+' => out.push_str("%2B"),
+            '#' => out.push_str("%23"),
+            '\0' => out.push_str("%00"),
+            '$' if at == 0 => out.push_str("%24"),
+            '%' if is_code(&name[at + 1..]) => out.push_str("%25"),
+            char => out.push(char),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// A topic of the core as clients wrote it: the inverse of [`in_core`].
+#[must_use]
+pub fn written(topic: &str) -> Cow<'_, str> {
+    if !topic.contains('%') {
+        return Cow::Borrowed(topic);
+    }
+    let (mut out, mut rest) = (String::with_capacity(topic.len()), topic);
+    while let Some(at) = rest.find('%') {
+        let (before, code) = rest.split_at(at);
+        out.push_str(before);
+        let is_first = out.is_empty();
+        let char = match code.get(1..3) {
+            Some("2B") => '+',
+            Some("23") => '#',
+            Some("00") => '\0',
+            Some("24") if is_first => '$',
+            Some("25") if is_code(&code[3..]) => '%',
+            _ => {
+                out.push('%');
+                rest = &code[1..];
+                continue;
+            }
+        };
+        out.push(char);
+        rest = &code[3..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
 }
 
 /// Checks a token id, which may be empty.
@@ -96,8 +157,31 @@ mod tests {
             assert!(matches!(cache(bad), Err(Problem::InvalidArgument(_))), "{bad}");
         }
         assert_eq!(&*topic("my channel/\u{1f600}").unwrap(), "my channel/\u{1f600}");
-        for bad in ["", "  ", "a+b", "a#", "a\0", &"x".repeat(1_025)] {
+        for bad in ["", "  ", &"x".repeat(1_025), &"+".repeat(342)] {
             assert!(matches!(topic(bad), Err(Problem::InvalidArgument(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_means_something_to_the_core_is_written_otherwise() {
+        for (name, core) in [
+            ("a/b c%", "a/b c%"),
+            ("+41#\0", "%2B41%23%00"),
+            ("$sys$", "%24sys$"),
+            ("%23", "%2523"),
+            ("%25%2F", "%2525%2F"),
+            ("%%2B", "%%252B"),
+        ] {
+            assert_eq!((in_core(name).as_ref(), written(core).as_ref()), (core, name));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn topics_come_back(name in "[%0245B+#$a\0]{0,12}|\\PC{0,12}") {
+            let core = in_core(&name).into_owned();
+            proptest::prop_assert!(!core.contains(['+', '#', '\0']) && !core.starts_with('$'));
+            proptest::prop_assert_eq!(written(&core), name);
         }
     }
 

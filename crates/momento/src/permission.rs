@@ -15,6 +15,7 @@ mod message;
 use fanfare_core::{Action, Effect, Grant, Piece, Rule};
 
 use crate::limits::STATEMENTS_MAX;
+use crate::name::in_core;
 
 pub use delegate::Delegation;
 
@@ -179,13 +180,14 @@ impl Names {
         }
     }
 
-    fn pattern(&self) -> impl Iterator<Item = Piece> + '_ {
+    /// As the core has these names.
+    fn pattern(&self) -> Vec<Piece> {
         let (text, tail) = match self {
             Self::All => ("", Some(Piece::Any)),
             Self::Named(name) => (&**name, None),
             Self::Prefix(prefix) => (&**prefix, Some(Piece::Any)),
         };
-        text.chars().map(Piece::Char).chain(tail)
+        in_core(text).chars().map(Piece::Char).chain(tail).collect()
     }
 }
 

@@ -29,7 +29,7 @@ pub fn payload(message: &Message, sent_ms: u64) -> String {
     };
     let payload = Payload {
         cache: &message.space,
-        topic: &message.topic,
+        topic: &crate::name::written(&message.topic),
         event_timestamp: message.time,
         publish_timestamp: sent_ms,
         topic_sequence_number: message.offset,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_core::{Action, Grant, Principal};
+use fanfare_core::{Action, Grant, Principal, TopicName};
 use fanfare_door::Gateway;
 use fanfare_momento::Problem;
 use fanfare_momento::credential::{Authority, CredentialError, Holder};
@@ -22,9 +22,23 @@ pub(crate) struct Caller {
     pub(crate) principal: Arc<Principal>,
     /// What their key says; of nobody where there was none.
     pub(crate) holder: Arc<Holder>,
+    /// There was a key.
+    has_key: bool,
 }
 
 impl Caller {
+    /// Whether they may do this on a topic, whose names here and in the core are given. A key is asked by
+    /// the names in it.
+    pub(crate) fn may(&self, action: Action, cache: &str, topic: &str, in_core: (&str, &TopicName)) -> bool {
+        let permissions = &self.holder.permissions;
+        let by_key = match action {
+            _ if !self.has_key => true,
+            Action::Publish => permissions.may_publish(cache, topic),
+            _ => permissions.may_subscribe(cache, topic),
+        };
+        by_key && self.principal.grant.allows(action, in_core.0, in_core.1)
+    }
+
     /// Whether they may do what is for super users.
     pub(crate) fn require(&self, what: Management) -> Result<(), Problem> {
         if self.holder.permissions.may_manage(what) { Ok(()) } else { Err(Problem::Denied(what.name().to_owned())) }
@@ -83,7 +97,7 @@ impl Shared {
                 let holder = authority.verify(key, now / 1_000)?;
                 let permissions = self.caches.on_spaces(&holder.permissions);
                 let principal = Holder { permissions, ..(*holder).clone() }.principal();
-                let caller = Arc::new(Caller { principal: Arc::new(principal), holder });
+                let caller = Arc::new(Caller { principal: Arc::new(principal), holder, has_key: true });
                 self.callers.remember(key, &authority, &caller);
                 caller
             }
@@ -106,5 +120,5 @@ fn anonymous(gateway: &Gateway) -> Result<Arc<Caller>, Problem> {
     let is_super = principal.grant.allows_everywhere(Action::Admin);
     let permissions = if is_super { Permissions::SuperUser } else { Permissions::Listed(Vec::new()) };
     let holder = Holder { id: "".into(), token_id: "".into(), issued_at: now / 1_000, expires_at: None, permissions };
-    Ok(Arc::new(Caller { principal, holder: Arc::new(holder) }))
+    Ok(Arc::new(Caller { principal, holder: Arc::new(holder), has_key: false }))
 }

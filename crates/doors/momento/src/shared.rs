@@ -90,8 +90,8 @@ impl Shared {
         topic: &str,
     ) -> Result<(Arc<Cache>, TopicName), Problem> {
         name::cache(cache)?;
-        let topic = name::topic(topic)?;
-        if !caller.principal.grant.allows(action, self.caches.space_of(cache), &topic) {
+        let name = name::topic(topic)?;
+        if !caller.may(action, cache, topic, (self.caches.space_of(cache), &name)) {
             let verb = if action == Action::Publish { "publish" } else { "subscribe" };
             return Err(Problem::Denied(format!("{verb} on {cache}/{topic}")));
         }
@@ -105,7 +105,7 @@ impl Shared {
             self.gateway().metrics.limit("momento_operations");
             return Err(Problem::TooManyOperations { limit });
         }
-        Ok((cache, topic))
+        Ok((cache, name))
     }
 
     /// Of two who make it at once, both have it.

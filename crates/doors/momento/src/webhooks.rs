@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_core::{Filter, Grant, LogError, Message, Position, Principal, RecordTable, Since, TopicName};
+use fanfare_core::{Filter, Grant, LogError, Message, Position, Principal, RecordTable, Since};
 use fanfare_door::{Gateway, Listening, StreamItem};
 use fanfare_momento::grpc::frame;
 use fanfare_momento::method::Method;
@@ -153,7 +153,7 @@ impl Shared {
 
     fn listen_for(&self, gateway: &Arc<Gateway>, hook: &Hook, since: Since) -> Result<Listening, Problem> {
         let refused = |refusal| Problem::from(&refusal);
-        let filter = Filter::new(&hook.kept.topic).map_err(refused)?;
+        let filter = Filter::new(&name::topic(&hook.kept.topic)?).map_err(refused)?;
         let principal = Arc::new(Principal::anonymous(Grant::everything()));
         let space: Arc<str> = self.caches.space_of(&hook.id.0).into();
         let listen = |since| gateway.listen(&principal, &space, vec![filter.clone()], since).map_err(refused);
@@ -216,7 +216,7 @@ impl Shared {
         let missing = |what: &str| Problem::InvalidArgument(format!("the webhook's {what} is missing"));
         let webhook = request.webhook.ok_or_else(|| missing("description"))?;
         let id = hook_id(webhook.webhook_id)?;
-        let topic: TopicName = name::topic(&webhook.topic_name)?;
+        name::topic(&webhook.topic_name)?;
         let destination = webhook.destination.and_then(|destination| destination.kind);
         let Some(webhook_destination::Kind::PostUrl(url)) = destination else { return Err(missing("destination")) };
         name::webhook_url(&url)?;
@@ -231,7 +231,7 @@ impl Shared {
             return Err(Problem::TooMany { what: "webhooks", limit });
         }
         let secret = before.map_or_else(new_secret, |before| Ok(before.kept.secret.clone()))?;
-        self.replace(&id, Kept { topic: topic.to_string(), url, secret }).await
+        self.replace(&id, Kept { topic: webhook.topic_name, url, secret }).await
     }
 
     /// Makes a webhook, or another of one that is there; what was published before its call and is not

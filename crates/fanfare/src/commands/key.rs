@@ -80,8 +80,14 @@ fn permissions(args: &KeyCreateArgs) -> anyhow::Result<Permissions> {
         Some(cache) => Caches::Named(name::cache(cache).map_err(wrong)?.to_owned()),
     };
     let topics = match (&args.topic, &args.topic_prefix) {
-        (Some(topic), _) => Names::Named(name::topic(topic).map_err(wrong)?.to_string()),
-        (None, Some(prefix)) => Names::Prefix(name::topic(prefix).map_err(wrong)?.to_string()),
+        (Some(topic), _) => {
+            name::topic(topic).map_err(wrong)?;
+            Names::Named(topic.clone())
+        }
+        (None, Some(prefix)) => {
+            name::topic(prefix).map_err(wrong)?;
+            Names::Prefix(prefix.clone())
+        }
         (None, None) => Names::All,
     };
     Ok(Permissions::Listed(vec![Statement::Topics { role, caches, topics }]))

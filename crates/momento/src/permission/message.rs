@@ -107,9 +107,10 @@ impl Reader {
     }
 
     fn items(self, choice: Option<&cache_permissions::CacheItem>) -> Result<Items, PermissionError> {
-        match self.some(choice)? {
-            cache_permissions::CacheItem::AllItems(_) => Ok(Items::All),
-            cache_permissions::CacheItem::Selector(selector) => match self.some(selector.kind.as_ref())? {
+        // SDKs leave it out for a whole cache.
+        match choice {
+            None | Some(cache_permissions::CacheItem::AllItems(_)) => Ok(Items::All),
+            Some(cache_permissions::CacheItem::Selector(selector)) => match self.some(selector.kind.as_ref())? {
                 cache_item_selector::Kind::Key(key) => Ok(Items::Key(key.clone())),
                 cache_item_selector::Kind::KeyPrefix(prefix) => Ok(Items::Prefix(prefix.clone())),
             },
@@ -117,9 +118,9 @@ impl Reader {
     }
 
     fn functions(self, choice: Option<&function_permissions::Function>) -> Result<Names, PermissionError> {
-        match self.some(choice)? {
-            function_permissions::Function::AllFunctions(_) => Ok(Names::All),
-            function_permissions::Function::Selector(selector) => match self.some(selector.kind.as_ref())? {
+        match choice {
+            None | Some(function_permissions::Function::AllFunctions(_)) => Ok(Names::All),
+            Some(function_permissions::Function::Selector(selector)) => match self.some(selector.kind.as_ref())? {
                 function_selector::Kind::FunctionName(name) => not_blank(self.index, name).map(Names::Named),
                 function_selector::Kind::FunctionNamePrefix(prefix) => Ok(Names::Prefix(prefix.clone())),
             },

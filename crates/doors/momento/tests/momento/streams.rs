@@ -246,3 +246,23 @@ fn other_doors_and_this_one_hear_each_other() {
         assert_eq!((message.kind, &*message.payload), (PayloadKind::Text, &b"back"[..]));
     });
 }
+
+#[test]
+fn a_topic_is_any_text_and_none_of_it_means_anything() {
+    let world = World::open();
+    let names = ["#", "a/+/b", "$SYS/broker", "50%", "%23", "\u{1f6a6} ?&"];
+    let key = |(at, name): (usize, &&str)| world.scoped("publishsubscribe", name, &format!("k{at}"));
+    let keys: Vec<_> = names.iter().enumerate().map(key).collect();
+    world.run(async {
+        let plain = Client::connect(&world).await;
+        for (name, key) in names.iter().zip(&keys) {
+            let mut client = plain.with_key(key);
+            let mut subscription = client.subscribe("websocket", name).await.unwrap();
+            subscription.begin().await;
+            plain.clone().publish("websocket", "a/x/b", "no").await.unwrap();
+            client.publish("websocket", name, name).await.unwrap();
+            assert_eq!(subscription.text().await.1, *name);
+            assert_eq!(client.publish("websocket", "other", "x").await.unwrap_err().code, 7, "{name}");
+        }
+    });
+}
