@@ -59,7 +59,8 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let hosted = gather(&mut config)?;
     let log = open_log(&config)?;
     let usage = Arc::new(Mutex::new(UsageBook::restore(&*log)?));
-    let trust = Trust::open(&config, &hosted.domains())?;
+    let names: Vec<_> = hosted.domains().into_iter().chain(config.momento.host_names()).collect();
+    let trust = Trust::open(&config, &names)?;
     let running = begin(&config, &hosted, &trust, &log, &usage, files_max, runtime.handle())?;
     let Running { server, access, .. } = &running;
     let limits = server.gateway.limits();

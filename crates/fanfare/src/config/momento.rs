@@ -113,6 +113,12 @@ impl Momento {
         Endpoint::new(self.endpoint.as_deref().unwrap_or(own)).map_err(|error| format!("momento.endpoint: {error}"))
     }
 
+    /// Names that SDKs use for the endpoint, where one is configured: a certificate is to stand for them.
+    pub fn host_names(&self) -> Vec<String> {
+        let endpoint = self.endpoint.as_deref().and_then(|text| Endpoint::new(text).ok());
+        endpoint.map(|endpoint| endpoint.host_names()).unwrap_or_default()
+    }
+
     /// What is wrong, each with its key.
     pub(super) fn mistakes(&self) -> Vec<(String, String)> {
         let endpoint = self.endpoint.as_deref().and_then(|text| Endpoint::new(text).err());

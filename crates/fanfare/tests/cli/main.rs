@@ -5,6 +5,7 @@ mod config;
 mod credentials;
 mod fanfare;
 mod hosting;
+mod keys;
 mod passwd;
 mod pipes;
 mod server;
