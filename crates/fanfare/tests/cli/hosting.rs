@@ -131,7 +131,7 @@ fn a_function_of_an_application_runs_and_finds_its_way_back() {
 
     // Clients reach the API at the address that was printed, and at no other.
     let (status, client) = server.upgrade("/live");
-    assert_eq!((status, server.upgrade("/dev").0), (101, 404));
+    assert_eq!((status, server.upgrade("/dev").0), (101, 403));
 
     let metrics = server.get("/metrics").1;
     for line in [
