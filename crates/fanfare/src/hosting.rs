@@ -13,7 +13,7 @@ use fanfare_apigateway::compiled::Compiled;
 use fanfare_apigateway::model::{ConnectionsAuth, Options};
 use fanfare_descriptors::Note;
 use fanfare_functions::{Answer, Call, Function, Functions, LaterOptions, function_name};
-use fanfare_runtime::{ChildCredential, HandlerConfig, Host, HostOptions, HostedFunction};
+use fanfare_runtime::{ChildCredential, HandlerConfig, Host, HostOptions, HostedFunction, sdk_packages};
 use fanfare_telemetry::{FunctionFigures, Metrics};
 
 use crate::access::ChildCredentials;
@@ -175,7 +175,9 @@ impl Hosted {
             app.write_code().context("the code of the application cannot be written")?;
         }
         let variables = variables(&self.apis, &Endpoints::of(config));
-        let host = Host::new(host_options(config, children.clone(), bundle, variables))?;
+        let node_packages = if config.runtime.node_sdk { sdk_packages(&self.handlers) } else { Vec::new() };
+        let options = HostOptions { node_packages, ..host_options(config, children.clone(), bundle, variables) };
+        let host = Host::new(options)?;
         for handler in &self.handlers {
             let hosted = host.add(handler.clone()).map_err(|error| Misuse(error.to_string()))?;
             let measured = Arc::new(Measured { hosted, metrics: metrics.clone(), name: handler.name.as_str().into() });
