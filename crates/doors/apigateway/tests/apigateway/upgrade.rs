@@ -165,5 +165,6 @@ fn handlers_are_not_sent_to_a_host_of_the_clients_choice() {
     let events = world.events("CONNECT", 3);
     let names: Vec<_> = events.iter().map(|event| event["requestContext"]["domainName"].as_str().unwrap()).collect();
     assert_eq!(names, ["localhost", HOST, HOST]);
-    assert_eq!(events[2]["headers"]["Host"], "evil.test", "headers are the client's");
+    assert_eq!(events[2]["headers"]["Host"], HOST);
+    assert_eq!(events[2]["multiValueHeaders"]["Host"], json!([HOST]));
 }
