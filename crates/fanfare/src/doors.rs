@@ -50,6 +50,7 @@ pub(crate) fn all(
         access: shared.access.clone(),
         http: HttpCaller::new(Reach::Anywhere, None)?,
         endpoints: config.apigateway.services().map_err(|error| anyhow!(error))?,
+        host: config.apigateway.host.clone(),
     });
     Ok(vec![
         Arc::new(fanfare_native::NativeDoor), //

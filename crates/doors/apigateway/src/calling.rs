@@ -350,5 +350,7 @@ fn http_request(
             builder = builder.header(&name, value);
         }
     }
-    builder.body(body).map_err(|error| malformed(format!("the request to {url} cannot be made: {error}")))
+    // The query is the client's, and may hold a token.
+    let place = url.split('?').next().unwrap_or_default();
+    builder.body(body).map_err(|error| malformed(format!("the request to {place} cannot be made: {error}")))
 }
