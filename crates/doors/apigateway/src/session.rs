@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -358,6 +359,7 @@ impl ApiSession {
         message: &MessageText<'_>,
         turn: &mut Turn<'_>,
     ) {
+        let began = Instant::now();
         let context = request.context(route.key());
         let scope = Scope {
             message: Some(message),
@@ -375,6 +377,7 @@ impl ApiSession {
             Ok(_) => return,
             Err(error) => Err(error.to_string()),
         };
+        self.served().counts.integration(began.elapsed(), published.is_err());
         let status = if published.is_ok() { 200 } else { 500 };
         self.shared.log_access(self.served(), route.key(), request, status);
         match published {
