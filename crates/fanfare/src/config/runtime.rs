@@ -78,6 +78,9 @@ sections! {
         access_key_id: Option<String> = None => Text(Form::Plain);
         /// The secret of the access key.
         secret_access_key: Option<Secret> = None => Text(Form::Secret);
+        /// `endpoint` is AWS's Runtime Interface Emulator, as in Lambda's container images; the name there is
+        /// `function`, and it takes one call at a time. Default: false.
+        emulator: bool = false => Switch;
         /// PEM file of the only authorities that are trusted with `url` and `endpoint`. Default: the
         /// public ones.
         ca: Option<PathBuf> = None => Text(Form::File);
