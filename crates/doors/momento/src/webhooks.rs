@@ -57,6 +57,8 @@ pub(crate) struct Hook {
     id: HookId,
     kept: Kept,
     stop: watch::Sender<bool>,
+    /// How far it has read.
+    seen: Mutex<Option<Position>>,
     pub(crate) rate: Arc<Rate>,
     pub(crate) under_way: Arc<Semaphore>,
 }
@@ -64,7 +66,7 @@ pub(crate) struct Hook {
 impl Hook {
     fn new(id: HookId, kept: Kept) -> Arc<Self> {
         let (rate, under_way) = (Arc::default(), Arc::new(Semaphore::new(UNDER_WAY_MAX)));
-        Arc::new(Self { id, kept, stop: watch::Sender::new(false), rate, under_way })
+        Arc::new(Self { id, kept, stop: watch::Sender::new(false), seen: Mutex::default(), rate, under_way })
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -148,6 +150,7 @@ impl Shared {
                 return;
             }
         };
+        *hook.seen.lock() = Some(listening.seen());
         gateway.tasks.spawn(read_on(self.clone(), hook.clone(), listening));
     }
 
@@ -246,17 +249,11 @@ impl Shared {
             let done = keep(&gateway, HOOK, id, Some(value.into()))?;
             (done, known.insert(id.clone(), hook.clone()))
         };
-        let since = match before {
-            Some(before) if before.kept.topic == hook.kept.topic => {
-                before.stop.send_replace(true);
-                read_back(&gateway, id)
-            }
-            Some(before) => {
-                before.stop.send_replace(true);
-                None
-            }
-            None => None,
-        };
+        if let Some(before) = &before {
+            before.stop.send_replace(true);
+        }
+        let same = before.filter(|before| before.kept.topic == hook.kept.topic);
+        let since = same.and_then(|before| *before.seen.lock());
         self.start_hook(&gateway, &hook, since.map_or(Since::Now, Since::After));
         kept_well(done).await?;
         Ok(secret)
@@ -321,6 +318,7 @@ async fn read_on(shared: Arc<Shared>, hook: Arc<Hook>, mut listening: Listening)
             StreamItem::Gap(_) => shared.gateway().metrics.limit("momento_webhook_gap"),
             StreamItem::End(_) => return,
         }
+        *hook.seen.lock() = Some(listening.seen());
         if *stop.borrow() {
             return;
         }
@@ -358,13 +356,6 @@ fn keep(gateway: &Gateway, kind: u8, id: &HookId, value: Option<Bytes>) -> Resul
 async fn kept_well(done: Done) -> Result<(), Problem> {
     let stopping = |_| Err(LogError::Failing("the server is stopping".into()));
     done.await.unwrap_or_else(stopping).map_err(|error| Problem::Unavailable(error.to_string()))
-}
-
-/// How far a webhook had read, as far as the disk knows.
-fn read_back(gateway: &Gateway, id: &HookId) -> Option<Position> {
-    let key = record_key(CURSOR, id);
-    let records = gateway.core.log().records(RecordTable::Webhooks).ok()?;
-    records.iter().find(|(known, _)| **known == *key).and_then(|(_, value)| read_cursor(value))
 }
 
 /// Names of caches hold no control character.

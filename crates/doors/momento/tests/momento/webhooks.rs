@@ -162,3 +162,29 @@ fn webhooks_and_what_they_did_not_tell_outlive_the_server() {
     let (_, later) = outside.block_on(receiver.hear());
     assert!(std::str::from_utf8(&later).unwrap().contains("later"));
 }
+
+#[test]
+fn a_new_secret_loses_no_message() {
+    let world = World::open();
+    world.run(async {
+        let mut client = Client::connect(&world).await;
+        let mut receiver = receiver(Vec::new()).await;
+        put(&mut client, "w", &receiver.url).await.unwrap();
+        let mut publisher = Client::connect(&world).await;
+        let publishing = tokio::spawn(async move {
+            for number in 0..60 {
+                publisher.publish("websocket", "t", &number.to_string()).await.unwrap();
+            }
+        });
+        for _ in 0..10 {
+            let rotate = DeleteWebhookRequest { webhook_id: id("w") };
+            let _: SecretResponse = client.call("/webhook.Webhook/RotateWebhookSecret", &rotate).await.unwrap();
+        }
+        publishing.await.unwrap();
+        let mut told = std::collections::BTreeSet::new();
+        while told.len() < 60 {
+            let body: Value = serde_json::from_slice(&receiver.hear().await.1).unwrap();
+            told.insert(body["text"].as_str().unwrap().to_owned());
+        }
+    });
+}
