@@ -30,6 +30,8 @@ class Link:
     def __init__(self, server):
         self.server, self.pairs, self.sent = server, [], []
         self.listener, self.port = None, 0
+        self.flows = threading.Event()
+        self.flows.set()
         self.restore()
 
     def restore(self):
@@ -60,11 +62,19 @@ class Link:
         listener.close()
         self.reset()
 
+    def hold(self):
+        """Lets nothing through until `release`, without a word to anybody."""
+        self.flows.clear()
+
+    def release(self):
+        self.flows.set()
+
     def subscribes(self):
         """Every Subscribe that was sent so far, in the order of connections."""
         return [found for data in self.sent for found in read_subscribes(bytes(data))]
 
     def close(self):
+        self.release()
         if self.listener:
             self.cut()
         self.reset()
@@ -83,7 +93,7 @@ class Link:
             data = bytearray()
             self.sent.append(data)
             self.pairs.append((inner, outer))
-            threading.Thread(target=forward, args=(inner, outer, data), daemon=True).start()
+            threading.Thread(target=forward, args=(inner, outer, data, self.flows), daemon=True).start()
 
     def __enter__(self):
         return self
@@ -92,14 +102,15 @@ class Link:
         self.close()
 
 
-def forward(inner, outer, record):
-    """Both ways, until one of them ends."""
+def forward(inner, outer, record, flows):
+    """Both ways, until one of them ends. Nothing is taken while `flows` is not set."""
     for one in (inner, outer):
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         while True:
             ready, _, _ = select.select([inner, outer], [], [])
             for one in ready:
+                flows.wait()
                 data = one.recv(BYTES)
                 if not data:
                     return

@@ -105,6 +105,7 @@ impl Driver {
             "pause" => Ok(self.pause(text(asked, "name"), true)),
             "resume" => Ok(self.pause(text(asked, "name"), false)),
             "unsubscribe" => Ok(self.unsubscribe(text(asked, "name"))),
+            "look" => Ok(json!({"type": "Success"})),
             "counts" => Ok(json!({"type": "Success", "counts": *COUNTS.0.lock().expect("no holder panics")})),
             other => Ok(json!({"type": "Error", "code": "unknown command", "message": other})),
         }
