@@ -6,6 +6,7 @@ line or to the key; what the application was told is written down, and then whet
 
 import json
 import os
+import shutil
 import time
 from dataclasses import asdict, dataclass, field
 
@@ -44,7 +45,7 @@ def observe(sdk, failure, server, link, maker):
     if failure == "expires":
         key = maker.token({"role": "subscribeonly", "cache": CACHE, "topic": TOPIC}, lifetime=3).must().more["key"]
     elif failure == "revoked":
-        key = make_key(server, "subscribeonly", CACHE, TOPIC)
+        key = make_key(server, "subscribeonly", CACHE, TOPIC, name="doomed")
     cache = "doomed" if failure == "deleted" else CACHE
     if failure == "deleted":
         maker.ask("createCache", cache=cache).must()
@@ -53,7 +54,7 @@ def observe(sdk, failure, server, link, maker):
     assert curl.publish(cache, TOPIC, "before") == 204
     subscription.wait()
     seen = len(subscription.events)
-    sent += FAILURES[failure](server, link, maker, cache, key)
+    sent += FAILURES[failure](server, link, maker, cache)
     found = Observation(sdk.name, failure)
     watch(found, sdk, subscription, curl, cache, sent, link)
     described = [event.kind + (f" {event.code}" if event.code else "") for event in subscription.events[seen:]]
@@ -92,44 +93,42 @@ def cpu_of(sdk):
     return cpu_seconds(sdk.pid) if hasattr(sdk, "pid") else 0.0
 
 
-def expire(server, link, maker, cache, key):
+def expire(server, link, maker, cache):
     time.sleep(3.2)
     return []
 
 
-def revoke_key(server, link, maker, cache, key):
-    revoke(server, key)
+def revoke_key(server, link, maker, cache):
+    revoke(server, "doomed")
     return []
 
 
-def stop(server, link, maker, cache, key):
+def stop(server, link, maker, cache):
     """In good order, and another one starts."""
     server.terminate()
     server.start()
     return publish(server, cache)
 
 
-def crash(server, link, maker, cache, key):
+def crash(server, link, maker, cache):
     server.restart()
     return publish(server, cache)
 
 
-def forget(server, link, maker, cache, key):
+def forget(server, link, maker, cache):
     """A crash, after which there is nothing of before."""
-    import shutil
-
     server.kill()
     shutil.rmtree(server.data)
     server.start()
     return publish(server, cache)
 
 
-def delete(server, link, maker, cache, key):
+def delete(server, link, maker, cache):
     maker.ask("deleteCache", cache=cache).must()
     return []
 
 
-def cut(server, link, maker, cache, key):
+def cut(server, link, maker, cache):
     """Connections are reset, and none can be made for a while."""
     link.cut()
     sent = publish(server, cache)
@@ -138,7 +137,7 @@ def cut(server, link, maker, cache, key):
     return sent
 
 
-def silence(server, link, maker, cache, key):
+def silence(server, link, maker, cache):
     """Nothing gets through for a while, and nobody is told."""
     link.hold()
     sent = publish(server, cache)

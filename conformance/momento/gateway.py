@@ -1,27 +1,30 @@
 """Fanfare as tests of this folder need it: its configuration, keys, and those who publish and listen without an SDK."""
 
 import json
+import os
 import subprocess
+from itertools import count
 
-from clients import unwrapped, wrapped
+from clients import unwrapped
 from commands import run
 from fanfare import binary
 
 CACHE = "websocket"
 CONFIG = f'[momento]\ncaches = ["{CACHE}"]\n'
+# Names of keys are unique in a data folder; each process of a test run has its own.
+NUMBERS = count(os.getpid() * 1_000)
 
 
-def make_key(server, role, cache=CACHE, topic=None, *more):
-    """A key in the shape in which SDKs take one."""
-    command = [binary(), "key", "create", "--data", server.data, "--role", role]
-    command += [word for name, value in (("--cache", cache), ("--topic", topic)) if value is not None for word in (name, value)]
-    lines = run(*command, *more).decode().split()
-    return wrapped(lines[-1])
+def make_key(server, role, cache=CACHE, topic=None, name=None):
+    """A key in the shape in which SDKs take one. By its name it can be revoked."""
+    command = [binary(), "key", "create", name or f"key-{next(NUMBERS)}", "--data", server.data, "--role", role]
+    given = [("--cache", cache), ("--topic", topic)]
+    command += [word for option, value in given if value is not None for word in (option, value)]
+    return run(*command).decode().strip()
 
 
-def revoke(server, key):
-    """Ends a key, as an administrator does."""
-    run(binary(), "key", "revoke", unwrapped(key), "--url", server.url)
+def revoke(server, name):
+    run(binary(), "key", "revoke", name, "--data", server.data)
 
 
 class Curl:

@@ -6,8 +6,8 @@ import time
 
 import pytest
 from clients import wrapped
-from fanfare import wait_until
-from gateway import CACHE, Curl, make_key
+from fanfare import Server, wait_until
+from gateway import CACHE, CONFIG, Curl, make_key
 
 # The SDK's MomentoErrorCode.CACHE_NOT_FOUND_ERROR is this text.
 CACHE_NOT_FOUND_ERROR = "NOT_FOUND_ERROR"
@@ -104,20 +104,19 @@ def test_a_token_for_all_caches_and_topics(node, server, topic):
         assert subscription.value() == "x"
 
 
-def test_many_subscriptions_of_one_client(node, server, topic):
+def test_many_subscriptions_of_one_client(node, topic):
     """C22: 300 subscriptions of one client all deliver, and unsubscribing leaves none behind."""
-    name = "fanfare_momento_subscriptions"
-    before = server.metric(name)
-    app = node.at(server)
-    subscriptions = [app.subscribe(CACHE, f"{topic}/{number % 10}") for number in range(300)]
-    assert server.metric(name) == before + 300
-    for number in range(10):
-        app.publish(CACHE, f"{topic}/{number}", str(number)).must()
-    for number, subscription in enumerate(subscriptions):
-        assert [event.value for event in subscription.wait()] == [str(number % 10)]
-    for subscription in subscriptions:
-        subscription.unsubscribe()
-    wait_until(lambda: server.metric(name) == before, "the end of the subscriptions")
+    with Server(config=CONFIG) as server:
+        app = node.at(server)
+        subscriptions = [app.subscribe(CACHE, f"{topic}/{number % 10}") for number in range(300)]
+        assert server.metric("fanfare_connections") == 300
+        for number in range(10):
+            app.publish(CACHE, f"{topic}/{number}", str(number)).must()
+        for number, subscription in enumerate(subscriptions):
+            assert [event.value for event in subscription.wait()] == [str(number % 10)]
+        for subscription in subscriptions:
+            subscription.unsubscribe()
+        wait_until(lambda: server.metric("fanfare_connections") == 0, "the end of the subscriptions")
 
 
 def test_a_message_that_is_too_large(node, server, topic):

@@ -5,7 +5,8 @@ import json
 import time
 
 import pytest
-from gateway import CACHE, make_key
+from fanfare import Server
+from gateway import CACHE, CONFIG, make_key
 
 SUBSCRIBE = {"role": "subscribeonly", "cache": CACHE, "topic": "mychannel"}
 
@@ -25,9 +26,6 @@ def test_a_token_with_an_id(node, server, topic):
 
 def test_the_endpoint_is_that_of_the_configuration(node, topic):
     """C10: `momento.endpoint` is what tokens tell."""
-    from fanfare import Server
-    from gateway import CONFIG
-
     with Server(config=f'{CONFIG}endpoint = "gw.example.com:8443"\n') as server:
         assert node.at(server).token(SUBSCRIBE).must().more["endpoint"] == "gw.example.com:8443"
 
