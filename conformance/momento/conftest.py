@@ -12,6 +12,7 @@ first test that asks for it. Files may run at the same time: `-n 2 --dist loadfi
 - Nothing of the SDKs is changed. They are pointed at the server as docs/momento.md says.
 """
 
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -37,7 +38,7 @@ def server():
 @pytest.fixture
 def topic(request):
     """A topic that no other test uses."""
-    return request.node.name
+    return re.sub(r"\W+", "-", request.node.name)
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ export function driver(sdk, { provider, configuration, tell }) {
     get: async (asked) => outcome(await caches(asked).get(asked.cache, "a key")),
     async putWebhook({ name, topic, url, ...asked }) {
       const response = await topics(asked).putWebhook(asked.cache, name, { topicName: topic, destination: url });
-      return outcome(response, (found) => ({ secret: found.secret() }));
+      return outcome(response, (found) => ({ secret: found.secretString() }));
     },
     listWebhooks: async (asked) =>
       outcome(await topics(asked).listWebhooks(asked.cache), (found) => ({ webhooks: found.getWebhooks().map(webhook) })),

@@ -36,7 +36,7 @@ class Curl:
     def call(self, path, *args, seconds=20):
         """Status and body."""
         auth = ["-H", f"authorization: {self.key}"] if self.key else []
-        command = ["curl", "-sS", "-w", "\n%{http_code}", "--max-time", str(seconds), *auth, *args, f"{self.server.url}{path}"]
+        command = ["curl", "-sS", "--globoff", "-w", "\n%{http_code}", "--max-time", str(seconds), *auth, *args, f"{self.server.url}{path}"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 5)
         assert done.returncode == 0, done.stderr
         body, status = done.stdout.rsplit("\n", 1)

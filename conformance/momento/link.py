@@ -84,7 +84,9 @@ class Link:
             try:
                 inner, _ = listener.accept()
             except OSError:
-                return
+                if self.listener is not listener:
+                    return
+                continue
             try:
                 outer = socket.create_connection(("127.0.0.1", self.server.port), 5)
             except OSError:

@@ -66,7 +66,7 @@ def test_long_poll(server, topic):
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_pages_may_ask(server, topic, method):
     """More: a page of another origin may publish and poll."""
-    asked = ["-X", "OPTIONS", "-H", "origin: https://app.example", "-H", f"access-control-request-method: {method}"]
+    asked = ["-X", "OPTIONS", "-H", "origin: http://localhost:3000", "-H", f"access-control-request-method: {method}"]
     command = ["curl", "-sS", "-i", *asked, "-H", "access-control-request-headers: authorization", f"{server.url}/topics/{CACHE}/{topic}"]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.lower()
     assert answer.split()[1] in ("200", "204") and "access-control-allow-origin: " in answer, answer

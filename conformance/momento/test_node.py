@@ -28,15 +28,24 @@ def test_subscribe_resolves_at_once(node, server, topic):
 def test_text_and_bytes(node, server, topic):
     """C2, C3: text and bytes arrive as what they are, numbered from 1."""
     app = node.at(server)
-    subscription = app.subscribe(CACHE, topic)
-    assert app.publish(CACHE, topic, "x").type == "Success"
+    app.ask("createCache", cache=topic).must()
+    subscription = app.subscribe(topic, "a")
+    assert app.publish(topic, "a", "x").type == "Success"
     [first] = subscription.wait()
     assert (first.value, first.number) == ("x", 1)
-    # What happens elsewhere in the cache leaves no gap.
-    app.publish(CACHE, f"{topic}/other", "y").must()
-    app.publish(CACHE, topic, bytes([1, 2, 250])).must()
+    app.publish(topic, "a", bytes([1, 2, 250])).must()
     second = subscription.wait(count=2)[1]
     assert (second.value, second.number) == (bytes([1, 2, 250]), 2)
+
+
+def test_numbers_are_those_of_the_topic(node, server, topic):
+    """More: what is published to other topics of the cache leaves no gap."""
+    app = node.at(server)
+    subscription = app.subscribe(CACHE, topic)
+    for name in (topic, f"{topic}/other", topic):
+        app.publish(CACHE, name, "x").must()
+    first, second = subscription.wait(count=2)
+    assert second.number == first.number + 1
 
 
 def test_nobody_listens(node, server, topic):

@@ -7,8 +7,8 @@ from clients import Rust
 from fanfare import wait_until
 from gateway import CACHE
 
-MESSAGES = 60_000
-BYTES = 2_000
+MESSAGES = 30_000
+BYTES = 4_000
 GROWTH_MAX = 48 << 20
 
 

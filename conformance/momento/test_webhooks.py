@@ -60,7 +60,7 @@ def test_a_delivery(node, server, topic):
         app.ask("deleteWebhook", cache=CACHE, name=topic).must()
     told = json.loads(body)
     assert (told["cache"], told["topic"], told["text"], told["token_id"]) == (CACHE, topic, "hello", "")
-    assert told["topic_sequence_number"] == 1
+    assert told["topic_sequence_number"] >= 1
     assert abs(told["publish_timestamp"] / 1_000 - time.time()) < 60
     assert headers["momento-signature"] == signature(secret, body)
     assert headers["user-agent"].startswith("Momento/1.0 (Webhooks")
