@@ -105,8 +105,8 @@ class Subscription:
 class Client:
     """An application that uses an SDK with one key; `None` for none."""
 
-    def __init__(self, sdk, port, key=None):
-        self.sdk, self.given = sdk, {"port": port, "key": key}
+    def __init__(self, sdk, port, key=None, tls=False):
+        self.sdk, self.given = sdk, {"port": port, "key": key, "tls": tls}
 
     def ask(self, do, seconds=SECONDS, **words):
         return self.sdk.ask(do, seconds, **self.given, **words)
@@ -146,9 +146,9 @@ class Sdk:
     def __init__(self):
         self.numbers, self.subscriptions = itertools.count(1), {}
 
-    def at(self, server, key=None):
-        """An application. `server` is anything with a port."""
-        return Client(self, server.port, key)
+    def at(self, server, key=None, tls=False):
+        """An application. `server` is anything with a port. TLS needs a key, and a process that trusts the server."""
+        return Client(self, server.port, key, tls)
 
     def expecting(self):
         name = f"s{next(self.numbers)}"
@@ -169,13 +169,15 @@ class Sdk:
 
 
 class Process(Sdk):
-    """One that is asked by lines of JSON and may answer out of turn."""
+    """One that is asked by lines of JSON and may answer out of turn. `roots` is a file of authorities that it trusts."""
 
-    def __init__(self, *command):
+    def __init__(self, *command, roots=None):
         super().__init__()
         pipe = subprocess.PIPE
         self.answers = {}
-        self.process = subprocess.Popen([str(part) for part in command], stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1)
+        command = [str(part) for part in command]
+        env = {**os.environ, **({"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(roots)} if roots else {})}
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1, env=env)
         self.readers = [threading.Thread(target=read, daemon=True) for read in (self._read, self._read_mistakes)]
         self.mistakes = ""
         for reader in self.readers:
@@ -219,15 +221,15 @@ class Process(Sdk):
 class Node(Process):
     name = "node"
 
-    def __init__(self):
-        super().__init__("node", HERE / "node.mjs")
+    def __init__(self, roots=None):
+        super().__init__("node", HERE / "node.mjs", roots=roots)
 
 
 class Python(Process):
     name = "python"
 
-    def __init__(self):
-        super().__init__(sys.executable, HERE / "sdk.py")
+    def __init__(self, roots=None):
+        super().__init__(sys.executable, HERE / "sdk.py", roots=roots)
 
 
 class Rust(Process):

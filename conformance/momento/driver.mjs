@@ -50,7 +50,7 @@ function cacheInfo(cache) {
 }
 
 /**
- * `sdk` is a package of Momento. `provider(port, key)` makes its credentials, `configuration` says how its clients are.
+ * `sdk` is a package of Momento. `provider({ port, key })` makes its credentials, `configuration` says how its clients are.
  * `tell` is called with what happens to subscriptions.
  */
 export function driver(sdk, { provider, configuration, tell }) {
@@ -62,9 +62,9 @@ export function driver(sdk, { provider, configuration, tell }) {
     caches: (credentialProvider) =>
       new sdk.CacheClient({ credentialProvider, configuration: configuration.caches, defaultTtlSeconds: 60 }),
   };
-  const client = (kind, { port, key }) => {
-    const known = JSON.stringify([kind, port, key]);
-    if (!clients.has(known)) clients.set(known, make[kind](provider(port, key)));
+  const client = (kind, { port, key, tls }) => {
+    const known = JSON.stringify([kind, port, key, tls]);
+    if (!clients.has(known)) clients.set(known, make[kind](provider({ port, key, tls })));
     return clients.get(known);
   };
   const topics = (asked) => client("topics", asked);

@@ -8,11 +8,12 @@ import { driver } from "./driver.mjs";
 console.log = console.info = console.debug = console.trace = console.error;
 const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 
-function provider(port, key) {
+function provider({ port, key, tls }) {
   if (key === null) return sdk.CredentialProvider.forMomentoLocal({ hostname: "127.0.0.1", port });
-  const here = `127.0.0.1:${port}`;
-  const endpoints = { cacheEndpoint: here, controlEndpoint: here, tokenEndpoint: here, secureConnection: false };
-  return sdk.CredentialProvider.fromDisposableToken({ apiKey: key, endpointOverrides: endpoints });
+  const here = `${tls ? "localhost" : "127.0.0.1"}:${port}`;
+  const endpoints = { cacheEndpoint: here, controlEndpoint: here, tokenEndpoint: here };
+  const secure = tls ? {} : { secureConnection: false };
+  return sdk.CredentialProvider.fromDisposableToken({ apiKey: key, endpointOverrides: { ...endpoints, ...secure } });
 }
 
 const quiet = new sdk.NoopMomentoLoggerFactory();

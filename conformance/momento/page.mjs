@@ -3,7 +3,7 @@
 import * as sdk from "@gomomento/sdk-web";
 import { driver } from "./driver.mjs";
 
-function provider(port, key) {
+function provider({ port, key }) {
   const here = `http://127.0.0.1:${port}`;
   const endpointOverrides = { cacheEndpoint: here, controlEndpoint: here, tokenEndpoint: here };
   if (key === null) return sdk.CredentialProvider.forMomentoLocal({ endpointOverrides });

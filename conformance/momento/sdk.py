@@ -39,9 +39,12 @@ def failure(response):
     return {"type": "Error", "code": response.error_code.name, "message": response.message}
 
 
-def provider(port, key):
+def provider(port, key, tls):
     if key is None:
         return CredentialProvider.for_momento_local(host="127.0.0.1", port=port)
+    if tls:
+        here = f"localhost:{port}"
+        return CredentialProvider.from_string(key, cache_endpoint=here, control_endpoint=here, token_endpoint=here)
     inner = json.loads(base64.b64decode(key))["api_key"]
     return CredentialProvider(inner, "127.0.0.1", "127.0.0.1", "127.0.0.1", port)
 
@@ -50,11 +53,11 @@ class Driver:
     def __init__(self):
         self.clients, self.subscriptions, self.readers = {}, {}, []
 
-    def client(self, port, key, **_):
+    def client(self, port, key, tls=False):
         if (port, key) not in self.clients:
             strategy = StaticTopicTransportStrategy(StaticTopicGrpcConfiguration(deadline=DEADLINE))
             configuration = TopicConfigurations.Default(strategy, max_subscriptions=0)
-            self.clients[port, key] = TopicClientAsync(configuration, provider(port, key))
+            self.clients[port, key] = TopicClientAsync(configuration, provider(port, key, tls))
         return self.clients[port, key]
 
     async def publish(self, cache, topic, text=None, binary=None, **asked):
@@ -80,12 +83,12 @@ class Driver:
             value = {"text": item.value} if is_text else {"binary": base64.b64encode(item.value).decode()}
             say(of=name, event="item", at=at, number=item.sequence_number, page=item.sequence_page, **value)
 
-    async def unsubscribe(self, name, **_):
+    async def unsubscribe(self, name):
         self.subscriptions.pop(name).unsubscribe()
         return {"type": "Success"}
 
-    async def token(self, cache, topic, lifetime, port, key, **_):
-        client = AuthClientAsync(AuthConfigurations.Laptop.latest(), provider(port, key))
+    async def token(self, cache, topic, lifetime, port, key, tls=False):
+        client = AuthClientAsync(AuthConfigurations.Laptop.latest(), provider(port, key, tls))
         scope = DisposableTokenScopes.topic_subscribe_only(cache, topic)
         response = await client.generate_disposable_token(scope, ExpiresIn.seconds(lifetime))
         if not hasattr(response, "auth_token"):
@@ -93,7 +96,7 @@ class Driver:
         made = {"key": response.auth_token, "endpoint": response.endpoint, "expires": response.expires_at.epoch()}
         return {"type": "Success", **made}
 
-    async def look(self, **_):
+    async def look(self):
         return {"type": "Success"}
 
     async def act(self, number, do, **asked):

@@ -1,7 +1,7 @@
 """What applications see when something fails, for each SDK; table.py makes a table of it."""
 
 import pytest
-from failures import FAILURES, observe
+from failures import ENDING, FAILURES, observe
 from fanfare import Server
 from gateway import CONFIG
 from link import Link
@@ -9,7 +9,7 @@ from link import Link
 UNAUTHENTICATED = "AUTHENTICATION_ERROR"
 NOT_FOUND = "NOT_FOUND_ERROR"
 # Errors that applications are told, by failure. The SDKs for Python and Rust tell of none.
-ERRORS = {"expires": UNAUTHENTICATED, "revoked": UNAUTHENTICATED, "deleted": NOT_FOUND}
+ERRORS = dict(zip(ENDING, (UNAUTHENTICATED, UNAUTHENTICATED, NOT_FOUND), strict=True))
 ASKS_MAX = 6
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from fanfare import Server
-from gateway import CACHE, CONFIG, make_key
+from gateway import CACHE, CONFIG, make_key, revoke
 
 SUBSCRIBE = {"role": "subscribeonly", "cache": CACHE, "topic": "mychannel"}
 
@@ -49,6 +49,16 @@ def test_a_token_that_expires(node, server, topic):
     assert made["expires"] - 0.1 <= error.at <= made["expires"] + 2
     assert app.publish(CACHE, topic, "y").code == "AUTHENTICATION_ERROR"
     assert subscription.values == ["x"]
+
+
+def test_a_key_that_is_revoked(node, server, topic):
+    """More: within two seconds its subscription ends with AUTHENTICATION_ERROR, and it publishes nothing more."""
+    app = node.at(server, make_key(server, "publishsubscribe", CACHE, topic, name="revoked"))
+    subscription = app.subscribe(CACHE, topic)
+    revoke(server, "revoked")
+    [error] = subscription.wait("error", seconds=2)
+    assert error.code == "AUTHENTICATION_ERROR"
+    assert app.publish(CACHE, topic, "x").code == "AUTHENTICATION_ERROR"
 
 
 def test_a_token_made_by_rust(rust, node, server, topic):
