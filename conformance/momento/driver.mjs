@@ -49,6 +49,10 @@ function cacheInfo(cache) {
   return { name: cache.getName(), topicLimits: cache.getTopicLimits(), cacheLimits: cache.getCacheLimits() };
 }
 
+function apiKey({ apiKey: key, refreshToken, endpoint, expiresAt }) {
+  return { key, refresh: refreshToken, endpoint, expires: expiresAt.doesExpire() ? expiresAt.epoch() : null };
+}
+
 /**
  * `sdk` is a package of Momento. `provider({ port, key })` makes its credentials, `configuration` says how its clients are.
  * `tell` is called with what happens to subscriptions.
@@ -93,10 +97,17 @@ export function driver(sdk, { provider, configuration, tell }) {
       const more = ({ authToken, endpoint, expiresAt }) => ({ key: authToken, endpoint, expires: expiresAt.epoch() });
       return outcome(response, more);
     },
+    async generateApiKey({ permissions, lifetime, ...asked }) {
+      const scope = permissions === null ? sdk.AllDataReadWrite : { permissions };
+      const expiry = lifetime === null ? sdk.ExpiresIn.never() : sdk.ExpiresIn.seconds(lifetime);
+      return outcome(await client("auth", asked).generateApiKey(scope, expiry), apiKey);
+    },
+    refreshApiKey: async ({ refresh, ...asked }) => outcome(await client("auth", asked).refreshApiKey(refresh), apiKey),
     createCache: async (asked) => outcome(await caches(asked).createCache(asked.cache)),
     deleteCache: async (asked) => outcome(await caches(asked).deleteCache(asked.cache)),
     listCaches: async (asked) =>
       outcome(await caches(asked).listCaches(), (found) => ({ caches: found.getCaches().map(cacheInfo) })),
+    flushCache: async (asked) => outcome(await caches(asked).flushCache(asked.cache)),
     get: async (asked) => outcome(await caches(asked).get(asked.cache, "a key")),
     async putWebhook({ name, topic, url, ...asked }) {
       const response = await topics(asked).putWebhook(asked.cache, name, { topicName: topic, destination: url });

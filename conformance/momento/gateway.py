@@ -15,12 +15,12 @@ CONFIG = f'[momento]\ncaches = ["{CACHE}"]\n'
 NUMBERS = count(os.getpid() * 1_000)
 
 
-def make_key(server, role, cache=CACHE, topic=None, name=None):
+def make_key(server, role, cache=CACHE, topic=None, name=None, *more):
     """A key in the shape in which SDKs take one. By its name it can be revoked."""
     command = [binary(), "key", "create", name or f"key-{next(NUMBERS)}", "--data", server.data, "--role", role]
     given = [("--cache", cache), ("--topic", topic)]
     command += [word for option, value in given if value is not None for word in (option, value)]
-    return run(*command).decode().strip()
+    return run(*command, *more).decode().strip()
 
 
 def revoke(server, name):

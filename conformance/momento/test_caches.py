@@ -1,7 +1,7 @@
 """Caches, made and removed by the SDK for Node."""
 
 from fanfare import Server
-from gateway import CACHE, CONFIG, make_key
+from gateway import CACHE, CONFIG, Curl, make_key
 
 # The SDK's MomentoErrorCode.CACHE_NOT_FOUND_ERROR is this text.
 CACHE_NOT_FOUND_ERROR = "NOT_FOUND_ERROR"
@@ -42,3 +42,27 @@ def test_who_may_make_caches(node, server):
     app = node.at(server, make_key(server, "publishsubscribe", CACHE, "a"))
     assert app.ask("createCache", cache="c2").code == "PERMISSION_ERROR"
     assert app.ask("deleteCache", cache=CACHE).code == "PERMISSION_ERROR"
+
+
+def test_a_cache_is_emptied(node, server, topic):
+    """More: after `flushCache` nothing of before is replayed, and subscriptions go on."""
+    app, curl = node.at(server), Curl(server)
+    app.ask("createCache", cache=topic).must()
+    subscription = app.subscribe(topic, "a")
+    app.publish(topic, "a", "before").must()
+    [before] = subscription.wait()
+    assert app.ask("flushCache", cache=topic).type == "Success"
+    app.publish(topic, "a", "after").must()
+    assert [item.value for item in subscription.wait(count=2)] == ["before", "after"]
+    replayed = [one["item"]["value"] for one in curl.poll(topic, "a", before.number) if "item" in one]
+    assert replayed == [{"text": "after"}]
+
+
+def test_caches_that_make_themselves(node):
+    """More: with `auto_create_caches` a cache need not be made."""
+    with Server(config=f"{CONFIG}auto_create_caches = true\n") as server:
+        app = node.at(server)
+        subscription = app.subscribe("new", "a")
+        app.publish("new", "a", "x").must()
+        assert subscription.value() == "x"
+        assert "new" in {cache["name"] for cache in app.ask("listCaches").must().more["caches"]}

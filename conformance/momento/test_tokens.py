@@ -96,3 +96,60 @@ def test_a_token_in_a_page(web, server, topic):
     assert (item.value, item.token) == ("x", "page")
     assert app.publish(CACHE, "other", "x").code == "PERMISSION_ERROR"
     assert app.refusal(CACHE, "other") == "PERMISSION_ERROR"
+
+
+@pytest.mark.parametrize("permissions", [None, [SUBSCRIBE]], ids=["everything", "one topic"])
+def test_keys_made_and_refreshed(node, server, permissions):
+    """More: `generateApiKey` makes keys that `refreshApiKey` exchanges for others."""
+    made = node.at(server).ask("generateApiKey", permissions=permissions, lifetime=600).must().more
+    assert abs(made["expires"] - time.time() - 600) < 5
+    fresh = node.at(server, made["key"]).ask("refreshApiKey", refresh=made["refresh"]).must().more
+    assert fresh["key"] != made["key"] and fresh["refresh"] != ""
+    app = node.at(server, fresh["key"])
+    app.subscribe(CACHE, "mychannel")
+    assert app.publish(CACHE, "mychannel", "x").code == (None if permissions is None else "PERMISSION_ERROR")
+    assert node.at(server, made["key"]).ask("refreshApiKey", refresh="nothing").code is not None
+
+
+def test_a_key_for_topics_that_begin_so(node, server, topic):
+    """More: `fanfare key create --topic-prefix` is honoured."""
+    app = node.at(server, make_key(server, "publishsubscribe", CACHE, None, None, "--topic-prefix", f"{topic}/"))
+    subscription = app.subscribe(CACHE, f"{topic}/a")
+    app.publish(CACHE, f"{topic}/a", "x").must()
+    assert subscription.value() == "x"
+    assert app.publish(CACHE, topic, "x").code == "PERMISSION_ERROR"
+    assert app.refusal(CACHE, topic[:-1]) == "PERMISSION_ERROR"
+
+
+def test_too_many_permissions(node, server):
+    """More: a token has at most 20 permissions."""
+    app = node.at(server)
+    some = [{**SUBSCRIBE, "topic": f"t{number}"} for number in range(21)]
+    made = app.token(*some[:20]).must().more["key"]
+    node.at(server, made).subscribe(CACHE, "t19")
+    assert app.token(*some).code == "INVALID_ARGUMENT_ERROR"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"role": "readwrite", "cache": CACHE},
+        {"role": "readonly", "cache": {"name": CACHE}, "item": {"keyPrefix": "a"}},
+        {"role": "functioninvoke", "cache": CACHE, "func": "f"},
+    ],
+    ids=["cache", "items", "function"],
+)
+def test_permissions_on_other_things(node, server, topic, other):
+    """More: permissions on items of caches and on functions are taken and give nothing on topics."""
+    app = node.at(server)
+    made = app.token(other, {"role": "subscribeonly", "cache": {"name": CACHE}, "topic": {"name": topic}}).must().more["key"]
+    holder = node.at(server, made)
+    holder.subscribe(CACHE, topic)
+    assert holder.publish(CACHE, topic, "x").code == "PERMISSION_ERROR"
+
+
+def test_a_token_that_has_expired_gives_no_subscription(node, server):
+    """More: a subscription with it is AUTHENTICATION_ERROR."""
+    made = node.at(server).token(SUBSCRIBE, lifetime=1).must().more
+    time.sleep(max(0, made["expires"] - time.time()) + 0.1)
+    assert node.at(server, made["key"]).refusal(CACHE, "mychannel") == "AUTHENTICATION_ERROR"

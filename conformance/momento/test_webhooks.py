@@ -7,29 +7,30 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from fanfare import wait_until
-from gateway import CACHE
+from fanfare import Server, wait_until
+from gateway import CACHE, CONFIG
 
 
 class Receiver:
-    """A web server that remembers what it was sent: headers and body. It answers after `delay` seconds."""
+    """A web server that remembers what it was sent: headers and body. It answers after `delay` seconds, at first with the
+    statuses of `failures`."""
 
-    def __init__(self, delay=0):
+    def __init__(self, delay=0, failures=(), port=0):
         self.seen = []
-        receiver = self
+        receiver, failures = self, list(failures)
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 receiver.seen.append((self.headers, self.rfile.read(int(self.headers["content-length"]))))
                 time.sleep(delay)
-                self.send_response(200)
+                self.send_response(failures.pop(0) if failures else 200)
                 self.send_header("content-length", "0")
                 self.end_headers()
 
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/x"
 
@@ -100,3 +101,31 @@ def test_the_life_of_a_webhook(node, server, topic):
         app.publish(CACHE, topic, "y").must()
         time.sleep(0.5)
         assert len(receiver.seen) == 1
+
+
+@pytest.mark.slow
+def test_a_delivery_that_fails(node, server, topic):
+    """More: one that is answered with an error is tried again."""
+    app = node.at(server)
+    with Receiver(failures=[500]) as receiver:
+        app.ask("putWebhook", cache=CACHE, name=topic, topic=topic, url=receiver.url).must()
+        app.publish(CACHE, topic, "x").must()
+        [(_, first), (_, second)] = receiver.wait(2, 30)
+        assert first == second
+        app.ask("deleteWebhook", cache=CACHE, name=topic).must()
+
+
+@pytest.mark.slow
+def test_a_delivery_outlives_a_crash(node, topic):
+    """More: what was published before a crash is delivered after it, with the secret of before."""
+    with Server(config=CONFIG) as server, Receiver() as gone:
+        port = gone.server.server_address[1]
+        app = node.at(server)
+        secret = app.ask("putWebhook", cache=CACHE, name=topic, topic=topic, url=gone.url).must().more["secret"]
+        gone.__exit__()
+        app.publish(CACHE, topic, "x").must()
+        time.sleep(0.5)
+        server.restart()
+        with Receiver(port=port) as receiver:
+            headers, body = receiver.wait(1, 30)[0]
+        assert json.loads(body)["text"] == "x" and headers["momento-signature"] == signature(secret, body)
