@@ -1,6 +1,6 @@
 """What an application sees when something fails: one observation for each SDK and each kind of failure.
 
-A subscriber is connected through a `Link`; others publish to the server directly. What happens is done to the server, to the
+A subscriber is connected through a `Link`, or directly where the server goes away; others publish to the server. What happens is done to the server, to the
 line or to the key; what the application was told is written down, and then whether it goes on.
 """
 
@@ -19,6 +19,7 @@ BACK_SECONDS = 8
 # For how long one that is not to go on is watched.
 WATCH_SECONDS = 3
 ENDING = ("expires", "revoked", "deleted")
+GOING = ("stops", "crashes", "forgets")
 TOPIC = "t"
 
 
@@ -36,7 +37,7 @@ class Observation:
     # Whether the process still answers. One that does not keeps its event loop busy.
     answers: bool = True
     busy: float = 0.0
-    # How often the SDK asked again in a second, while it was refused.
+    # How often the SDK asked again in a second, where that was seen.
     asks: float = 0.0
 
 
@@ -50,7 +51,8 @@ def observe(sdk, failure, server, link, maker):
     cache = "doomed" if failure == "deleted" else CACHE
     if failure == "deleted":
         maker.ask("createCache", cache=cache).must()
-    subscription = sdk.at(link, key).subscribe(cache, TOPIC)
+    # Where the server goes away, so does its port.
+    subscription = sdk.at(server if failure in GOING else link, key).subscribe(cache, TOPIC)
     curl, sent = Curl(server), ["before"]
     assert curl.publish(cache, TOPIC, "before") == 204
     subscription.wait()

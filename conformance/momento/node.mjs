@@ -13,7 +13,9 @@ function provider({ port, key, tls }) {
   const here = `${tls ? "localhost" : "127.0.0.1"}:${port}`;
   const endpoints = { cacheEndpoint: here, controlEndpoint: here, tokenEndpoint: here };
   const secure = tls ? {} : { secureConnection: false };
-  return sdk.CredentialProvider.fromDisposableToken({ apiKey: key, endpointOverrides: { ...endpoints, ...secure } });
+  const given = { apiKey: key, endpointOverrides: { ...endpoints, ...secure } };
+  // One with dots is of the kind that names its endpoints itself.
+  return key.includes(".") ? sdk.CredentialProvider.fromString(given) : sdk.CredentialProvider.fromDisposableToken(given);
 }
 
 const quiet = new sdk.NoopMomentoLoggerFactory();

@@ -54,3 +54,23 @@ def test_tls(kind, closed, topic):
         subscription = app.subscribe(CACHE, topic)
         app.publish(CACHE, topic, "x").must()
         assert subscription.value() == "x"
+
+
+def test_a_key_of_the_second_version(rust, closed, topic):
+    """More: `--form v2` makes keys as consoles do now; the SDK for Rust and curl take them."""
+    key = make_key(closed, "publishsubscribe", CACHE, topic, None, "--form", "v2")
+    app = rust.at(closed, key)
+    subscription = app.subscribe(CACHE, topic)
+    app.publish(CACHE, topic, "x").must()
+    assert Curl(closed, key).publish(CACHE, topic, "y") == 204
+    assert [item.value for item in subscription.wait(count=2)] == ["x", "y"]
+    assert app.publish(CACHE, "other", "x").code == "PermissionError"
+
+
+def test_a_key_of_the_old_kind(node, closed, topic):
+    """More: `--form legacy` makes keys with the endpoints in their claims; the SDK for Node takes them."""
+    app = node.at(closed, make_key(closed, "publishsubscribe", CACHE, topic, None, "--form", "legacy"))
+    subscription = app.subscribe(CACHE, topic)
+    app.publish(CACHE, topic, "x").must()
+    assert subscription.value() == "x"
+    assert app.refusal(CACHE, "other") == "PERMISSION_ERROR"

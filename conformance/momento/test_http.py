@@ -63,6 +63,22 @@ def test_long_poll(server, topic):
     assert following["item"]["sequence_page"] == item["sequence_page"]
 
 
+@pytest.mark.slow
+def test_what_ends_a_poll(node, server, topic):
+    """More: a poll ends with 401 when its key expires, and with 404 when its cache is deleted."""
+    app = node.at(server)
+    made = app.token({"role": "subscribeonly", "cache": CACHE, "topic": topic}, lifetime=2).must().more["key"]
+    assert Curl(server, made).call(f"/topics/{CACHE}/{topic}")[0] == 401
+    app.ask("createCache", cache=topic).must()
+    answers = []
+    poll = threading.Thread(target=lambda: answers.append(Curl(server).call(f"/topics/{topic}/a")))
+    poll.start()
+    time.sleep(0.5)
+    app.ask("deleteCache", cache=topic).must()
+    poll.join(10)
+    assert [status for status, _ in answers] == [404]
+
+
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_pages_may_ask(server, topic, method):
     """More: a page of another origin may publish and poll."""

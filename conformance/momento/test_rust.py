@@ -45,9 +45,11 @@ def test_a_restart_that_has_forgotten(rust, topic):
         subscription = rust.at(link).subscribe(CACHE, topic)
         last = published(server, subscription, topic)
         before = rust.counts().get("discontinuity", 0)
+        link.cut()
         server.kill()
         shutil.rmtree(server.data)
         server.start()
+        link.restore()
         wait_until(lambda: rust.counts().get("discontinuity", 0) > before, "the discontinuity", 10)
         assert Curl(server).publish(CACHE, topic, "later") == 204
         later = subscription.wait(count=2)[-1]

@@ -205,9 +205,14 @@ async fn token(asked: &Value) -> Result<Value, MomentoError> {
     Ok(json!({"type": "Success", "key": made.clone().auth_token(), "endpoint": made.endpoint(), "expires": expires}))
 }
 
+/// A key with dots is one of the second version.
 fn provider(asked: &Value) -> Result<CredentialProvider, MomentoError> {
-    let here = format!("http://127.0.0.1:{}", number(asked, "port"));
-    Ok(CredentialProvider::from_disposable_token(text(asked, "key"))?.insecure_endpoint_override(&here))
+    let (here, key) = (format!("http://127.0.0.1:{}", number(asked, "port")), text(asked, "key"));
+    let provider = match key.contains('.') {
+        true => CredentialProvider::from_api_key_v2(key, "gateway.test")?,
+        false => CredentialProvider::from_disposable_token(key)?,
+    };
+    Ok(provider.insecure_endpoint_override(&here))
 }
 
 fn text<'a>(of: &'a Value, name: &str) -> &'a str {
