@@ -3,10 +3,10 @@
     FANFARE=target/release/fanfare pytest conformance/momento              # all of it
     FANFARE=target/release/fanfare pytest conformance/momento -m 'not slow'
     python conformance/momento/checks.py                                   # which test proves which check
-    python conformance/momento/table.py                                    # what applications see when something fails
+    FANFARE=... python conformance/momento/table.py                        # what applications see when something fails
 
 It needs `requirements.txt` and `package.json` of the folder above, Chromium, and cargo: the program in `rust/` is built by the
-first test that asks for it. Files may run at the same time: `-n 2 --dist loadfile`.
+first test that asks for it. Tests may run at the same time: `-n 3`.
 
 - A docstring begins with the numbers of its acceptance checks, or `More:`.
 - Nothing of the SDKs is changed. They are pointed at the server as docs/momento.md says.

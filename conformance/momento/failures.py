@@ -1,7 +1,7 @@
 """What an application sees when something fails: one observation for each SDK and each kind of failure.
 
-A subscriber is connected through a `Link`, or directly where the server goes away; others publish to the server. What happens is done to the server, to the
-line or to the key; what the application was told is written down, and then whether it goes on.
+A subscriber is connected through a `Link`, or directly where the server goes away; others publish to the server. What happens is
+done to the server, to the line or to the key; what the application was told is written down, and then whether it goes on.
 """
 
 import json

@@ -28,7 +28,7 @@ const WITH_NODE: [&str; 3] = ["apigateway", "examples", "momento"];
 
 /// Folders whose Python files run at the same time, because most of their tests wait.
 const AT_ONCE: [(&str, &str); 3] =
-    [("mqtt", "-n 4 --dist loadfile"), ("apigateway", "-n 2 --dist loadfile"), ("momento", "-n 4 --dist load")];
+    [("mqtt", "-n 4 --dist loadfile"), ("apigateway", "-n 2 --dist loadfile"), ("momento", "-n 3 --dist load")];
 
 /// A machine that is shared may be slow: these bounds catch what has broken, not what has got dearer.
 const BENCH_BOUNDS: &str = "--quick --max-ratio 1.6 --max-idle-ratio 1.2 --max-idle-bytes 1536 --max-cliff 2.5";
