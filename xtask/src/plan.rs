@@ -11,20 +11,24 @@ use crate::repository::{Repository, cargo};
 use crate::step::{Need, RELEASE, Step, Work};
 
 /// Programs that a folder of suites calls.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("native", "curl"),
     ("mqtt", "mosquitto_sub"),
     ("browser", "chromium"),
     ("apigateway", "curl"),
     ("apigateway", "mosquitto_sub"),
     ("examples", "chromium"),
+    ("momento", "curl"),
+    ("momento", "chromium"),
+    ("momento", "mosquitto_sub"),
 ];
 
 /// Folders whose Python files start programs of Node.
-const WITH_NODE: [&str; 2] = ["apigateway", "examples"];
+const WITH_NODE: [&str; 3] = ["apigateway", "examples", "momento"];
 
 /// Folders whose Python files run at the same time, because most of their tests wait.
-const AT_ONCE: [(&str, &str); 2] = [("mqtt", "-n 4 --dist loadfile"), ("apigateway", "-n 2 --dist loadfile")];
+const AT_ONCE: [(&str, &str); 3] =
+    [("mqtt", "-n 4 --dist loadfile"), ("apigateway", "-n 2 --dist loadfile"), ("momento", "-n 3 --dist load")];
 
 /// A machine that is shared may be slow: these bounds catch what has broken, not what has got dearer.
 const BENCH_BOUNDS: &str = "--quick --max-ratio 1.6 --max-idle-ratio 1.2 --max-idle-bytes 1536 --max-cliff 2.5";
