@@ -47,7 +47,7 @@ function show(publisher, text) {
 }
 
 function complain(error) {
-  state.textContent = `That did not work: ${error.message ? error.message() : error}`
+  state.textContent = `That did not work: ${error}`
 }
 
 enter.onsubmit = (event) => {
