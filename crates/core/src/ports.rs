@@ -94,6 +94,12 @@ pub enum RecordTable {
     Deliveries,
     /// Connections whose end somebody must be told of, also after a crash.
     Connections,
+    /// Caches that clients have made by name.
+    Caches,
+    /// Webhooks of clients, and how far each has read.
+    Webhooks,
+    /// What webhooks are to be told, until they are.
+    WebhookDeliveries,
 }
 
 /// A small durable record.

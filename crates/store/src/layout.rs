@@ -65,6 +65,9 @@ pub(crate) fn table_code(table: RecordTable) -> u8 {
         RecordTable::Calls => 8,
         RecordTable::Deliveries => 9,
         RecordTable::Connections => 10,
+        RecordTable::Caches => 11,
+        RecordTable::Webhooks => 12,
+        RecordTable::WebhookDeliveries => 13,
     }
 }
 

@@ -113,6 +113,38 @@ impl Core {
         }
     }
 
+    /// Forgets what a space keeps, history and retained messages; its numbering goes on. In small
+    /// steps: what is published meanwhile may be forgotten or not.
+    pub fn forget(&self, space: &str) {
+        let Some(space) = self.spaces.read().get(space).cloned() else { return };
+        let nothing = HistorySettings { count: 0, ..HistorySettings::default() };
+        let mut has_more = true;
+        while has_more {
+            let mut guard = space.state.lock();
+            let state = &mut *guard;
+            let has_log = self.log.is_durable();
+            has_more = state.history.trim(&nothing, 0, None, has_log, &mut state.trims_due);
+            if has_log {
+                self.hand_trims_to_log(&space, state);
+            } else {
+                state.trims_due.clear();
+            }
+        }
+        self.forget_retained(&space);
+    }
+
+    fn forget_retained(&self, space: &Space) {
+        let mut state = space.state.lock();
+        let topics: Vec<_> = state.retained.keys().cloned().collect();
+        for topics in topics.chunks(FADED_PER_TICK) {
+            let retained: Vec<_> = topics.iter().map(|topic| (topic.clone(), None)).collect();
+            state.retain(retained.clone());
+            if self.log.is_durable() {
+                let _ = self.log.append(LogBatch { space: space.name.clone(), retained, ..LogBatch::default() });
+            }
+        }
+    }
+
     /// `true` when there may be more to trim.
     fn trim_once(&self, space: &Space, settings: &SpaceSettings, now: Millis) -> bool {
         let mut guard = space.state.lock();
