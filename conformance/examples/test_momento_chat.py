@@ -110,7 +110,36 @@ def test_names_that_cannot_be_in_a_token_are_refused(chat):
     assert json.loads(made.text)["gateway"] == f"http://localhost:{chat.gateway_port}"
 
 
-def test_ctrl_c_ends_it_all():
-    with Chat() as chat:
-        assert answers(chat.gateway_port)
+def test_a_token_that_is_over_is_replaced(chat, chromium):
+    page = chromium.open(chat.url)
+    # What the server makes is good for half an hour; the first one of this page is not.
+    key = [binary(), "key", "create", f"brief-{chat.port}", "--form", "disposable", "--ttl", "2s", "--token-id", "ada"]
+    key += ["--role", "publishsubscribe", "--cache", "websocket", "--topic", "mychannel", "--data", ".work/gateway"]
+    brief = subprocess.run(key, cwd=FOLDER, check=True, capture_output=True, text=True, timeout=SECONDS).stdout.strip()
+    page.evaluate(f"chat.brief = '{brief}'")
+    page.evaluate("chat.tokens = 0")
+    page.evaluate(
+        """(real => (window.fetch = async (...asked) => {
+          const answer = await (await real(...asked)).json()
+          return Response.json(chat.tokens++ ? answer : { ...answer, token: chat.brief })
+        }, 0))(fetch)"""
+    )
+    page.fill("#enter input", "ada")
+    page.click("#enter button")
+    wait_until(lambda: page.evaluate("chat.tokens") == 2, "the second token", SECONDS)
+    with entered(chromium, chat, "bob") as bob:
+        wait_until(lambda: hears(bob, page), "the subscription with the second token", SECONDS)
+        say(page, "back again")
+        bob.waitForSelector("text=back again")
+    assert page.allMistakes() == []
+    page.close()
+
+
+def hears(speaker, listener):
+    say(speaker, "are you back?")
+    return listener.allTextContents("#messages li")
+
+
+def test_ctrl_c_ends_it_all(chat):
+    chat.end()
     wait_until(lambda: not answers(chat.port) and not answers(chat.gateway_port), "the end of both")
