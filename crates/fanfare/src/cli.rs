@@ -39,6 +39,8 @@ pub enum Command {
     Token(TokenArgs),
     /// Make, list and revoke access keys for programs that use AWS SDKs
     Credentials(CredentialsArgs),
+    /// Make, list and revoke keys for Momento's SDKs
+    Key(KeyArgs),
     /// Make an entry of the file of MQTT users, from a password on standard input
     Passwd(PasswdArgs),
     /// Drive load at a Fanfare and measure
@@ -300,6 +302,115 @@ pub enum CredentialsFormat {
     Json,
     /// Keys and values
     Toml,
+}
+
+/// What `key` does.
+#[derive(Args, Debug)]
+pub struct KeyArgs {
+    /// The action.
+    #[command(subcommand)]
+    pub action: KeyAction,
+}
+
+/// The actions of `key`.
+#[derive(Debug, Subcommand)]
+pub enum KeyAction {
+    /// Make a key and print it; running servers know it within a second
+    Create(KeyCreateArgs),
+    /// Print names of keys and what they allow
+    List(DataArgs),
+    /// Revoke a key; its subscriptions end
+    Revoke {
+        /// Its name
+        name: String,
+        /// Where.
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+/// Flags of `key create`.
+#[derive(Args, Debug)]
+pub struct KeyCreateArgs {
+    /// What to call it
+    pub name: String,
+    /// What it allows
+    #[arg(long, value_enum, default_value = "superuser")]
+    pub role: KeyRole,
+    /// In which cache [default: all]
+    #[arg(long)]
+    pub cache: Option<String>,
+    /// On which topic [default: all]
+    #[arg(long, conflicts_with = "topic_prefix")]
+    pub topic: Option<String>,
+    /// On topics that begin so
+    #[arg(long, value_name = "PREFIX")]
+    pub topic_prefix: Option<String>,
+    /// Whom it speaks for: the publisher that subscribers see
+    #[arg(long, value_name = "ID")]
+    pub token_id: Option<String>,
+    /// How long it counts: 90s, 15m, 12h or 30d [default: for ever; disposable ones 25h]
+    #[arg(long, value_name = "TIME", value_parser = crate::commands::token::parse_ttl)]
+    pub ttl: Option<std::time::Duration>,
+    /// Base domain that SDKs find in it, perhaps with a port [default: momento.endpoint]
+    #[arg(long, value_name = "HOST")]
+    pub endpoint: Option<String>,
+    /// How it looks
+    #[arg(long, value_enum, default_value = "v1")]
+    pub form: KeyForm,
+    /// Where.
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// What a key allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum KeyRole {
+    /// Everything, caches and keys included
+    Superuser,
+    /// Publish and subscribe
+    Publishsubscribe,
+    /// Subscribe
+    Subscribeonly,
+    /// Publish
+    Publishonly,
+}
+
+impl KeyRole {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Superuser => "superuser",
+            Self::Publishsubscribe => "publishsubscribe",
+            Self::Subscribeonly => "subscribeonly",
+            Self::Publishonly => "publishonly",
+        }
+    }
+}
+
+/// How a key looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum KeyForm {
+    /// With the endpoint inside, for `fromDisposableToken` and `fromString`
+    V1,
+    /// Without, for `fromApiKeyV2`
+    V2,
+    /// For old SDKs
+    Legacy,
+    /// Such as v1, and it ends within 25 hours
+    Disposable,
+}
+
+impl KeyForm {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+            Self::Legacy => "legacy",
+            Self::Disposable => "disposable",
+        }
+    }
 }
 
 /// Which data folder.

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod credentials;
+pub(crate) mod key;
 pub(crate) mod passwd;
 pub(crate) mod publish;
 mod remote;

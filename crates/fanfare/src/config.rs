@@ -18,6 +18,7 @@ mod iot;
 mod keys;
 mod layers;
 mod mistake;
+mod momento;
 mod mqtt;
 mod nearest;
 mod reference;
@@ -42,6 +43,7 @@ pub use keys::{
     SlowConsumer, Space, Tls, Websocket,
 };
 pub use mistake::{ConfigError, Mistake, Origin, Problem};
+pub use momento::Momento;
 pub use nearest::nearest;
 pub use reference::reference;
 pub use runtime::{Function, Runtime};

@@ -10,12 +10,15 @@ use fanfare_door::Door;
 use fanfare_events_door::{EventsDoor, EventsOptions};
 use fanfare_functions::{HttpCaller, Reach};
 use fanfare_lambda_door::{LambdaDoor, LambdaOptions};
+use fanfare_momento_door::MomentoDoor;
 use fanfare_mqtt::{MqttDoor, RuleOptions};
 
 use crate::access::SharedAccess;
 use crate::config::Config;
+use crate::endpoints::Endpoints;
 use crate::exit::Misuse;
 use crate::hosting::Hosted;
+use crate::momento_keys::MomentoKeys;
 
 /// Every door, in the order of their numbers. The start page is the last to be asked whether a path is its own.
 ///
@@ -26,6 +29,7 @@ pub(crate) fn all(
     operations: Operations,
     shared: &SharedAccess,
     hosted: &Hosted,
+    momento: &MomentoKeys,
 ) -> anyhow::Result<Vec<Arc<dyn Door>>> {
     let events = EventsDoor::new(EventsOptions {
         account: config.aws.account.clone(),
@@ -51,8 +55,12 @@ pub(crate) fn all(
         http: HttpCaller::new(Reach::Anywhere, None)?,
         endpoints: config.apigateway.services().map_err(|error| anyhow!(error))?,
     });
+    let momento =
+        config.momento.options(momento.authority.clone(), &Endpoints::of(config).host, config.is_development());
     Ok(vec![
         Arc::new(fanfare_native::NativeDoor), //
+        // Before those with which it shares paths: it takes what is its own.
+        Arc::new(MomentoDoor::new(momento.map_err(Misuse)?)?),
         Arc::new(
             MqttDoor::with_authority(config.mqtt.options(&config.iot), shared.authority.clone()).with_rules(rules)?,
         ),

@@ -17,6 +17,7 @@ mod files;
 mod hosting;
 mod letters;
 mod local_ca;
+mod momento_keys;
 pub mod output;
 pub mod serve;
 pub mod start_page;
@@ -46,6 +47,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Pub(args) => commands::publish::run(args),
         Command::Token(args) => commands::token::run(args),
         Command::Credentials(args) => commands::credentials::run(args),
+        Command::Key(args) => commands::key::run(args),
         Command::Passwd(args) => commands::passwd::run(&args),
         Command::Bench(args) => fanfare_load::run(args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => commands::check::run(&args),

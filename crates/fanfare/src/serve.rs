@@ -25,11 +25,21 @@ use crate::endpoints::{self, Endpoints};
 use crate::exit::Misuse;
 use crate::hosting::Hosted;
 use crate::letters::Letters;
+use crate::momento_keys::MomentoKeys;
 use crate::trust::Trust;
 use crate::{development_key, doors, output, start_page};
 
 /// What else this program keeps in the data folder, perhaps before it has served for the first time.
-const NEIGHBOURS: [&str; 6] = ["ca", "code", "credentials.toml", "credentials.lock", "development.key", "runtimes"];
+const NEIGHBOURS: [&str; 8] = [
+    "ca",
+    "code",
+    "credentials.toml",
+    "credentials.lock",
+    "development.key",
+    "momento-keys.toml",
+    "momento-keys.lock",
+    "runtimes",
+];
 
 /// Files that the server needs beside its connections: log, event loops, listeners.
 const FILES_RESERVED: u64 = 256;
@@ -58,6 +68,7 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         start_page::render(&config, &server.addresses, limits.connections, files_max, trust.ca.as_deref(), &places);
     output::write_to_reader(page.as_bytes())?;
     runtime.spawn(access.clone().keep_fresh());
+    runtime.spawn(running.momento.clone().keep_fresh(server.gateway.clone()));
     runtime.spawn(server.gateway.gate.keep_keys_fresh());
     runtime.spawn(keep_books(server.gateway.clone(), usage.clone()));
     runtime.block_on(run(&args, &config, &server.gateway, access, files_max))?;
@@ -75,6 +86,8 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
 struct Running {
     server: Server,
     access: Arc<SharedAccess>,
+    /// Keys for Momento's SDKs.
+    momento: Arc<MomentoKeys>,
     /// Runs functions; `None` where none run here.
     host: Option<Arc<Host>>,
 }
@@ -100,19 +113,20 @@ fn begin(
         tasks.block_on(host.prepare());
     }
     let access = Arc::new(SharedAccess::new(config, functions, children)?);
-    let made = Made { hosted, shared: &access, trust, metrics, book };
+    let momento = Arc::new(MomentoKeys::open(&config.data, config.in_memory)?);
+    let made = Made { hosted, shared: &access, momento: &momento, trust, metrics, book };
     let server = start(config, log.clone(), usage.clone(), files_max, made, tasks)?;
     let letters = Letters::new(server.gateway.clone(), &config.aws);
     access.functions.start(tasks, Some(Arc::new(letters)));
     if let Some(host) = &host {
         host.start();
     }
-    Ok(Running { server, access, host })
+    Ok(Running { server, access, momento, host })
 }
 
 /// Connections end, then what doors and functions have under way, then the processes of functions.
 fn end(running: Running, config: &Config, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
-    let Running { server, access, host } = running;
+    let Running { server, access, host, .. } = running;
     let drain_ms = config.limits.drain_timeout_ms;
     tracing::info!(connections = server.gateway.connection_count(), within_ms = drain_ms, "draining");
     runtime.spawn(exit_at_second_signal());
@@ -207,6 +221,7 @@ fn open_log(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
 struct Made<'a> {
     hosted: &'a Hosted,
     shared: &'a SharedAccess,
+    momento: &'a MomentoKeys,
     trust: &'a Trust,
     metrics: Arc<Metrics>,
     book: MeterBook,
@@ -225,7 +240,7 @@ fn start(
     let parts = GatewayParts {
         node: format!("{:06x}", fastrand::u32(..1 << 24)).into(),
         gate,
-        doors: doors::all(config, operations(config, usage)?, made.shared, made.hosted)?,
+        doors: doors::all(config, operations(config, usage)?, made.shared, made.hosted, made.momento)?,
         limits: driver_limits(config, files_max),
         policy: policy(config),
         metrics: made.metrics,

@@ -8,6 +8,7 @@ use fanfare_core::{CoreLimits, HistorySettings, SpaceSettings};
 
 use super::access::{Aws, Iot, MqttCertificate};
 use super::apigateway::Apigateway;
+use super::momento::Momento;
 use super::runtime::{Function, Runtime};
 use super::schema::Kind::{Count, Map, Named, Section, Sections, Switch, Tables, Text, Texts};
 use super::schema::{Form, Shown, sections};
@@ -77,6 +78,8 @@ sections! {
         /// WebSocket APIs in the style of Amazon API Gateway. The keys beside `apis` are the options of
         /// all APIs; each API may have `options` of its own.
         apigateway: Apigateway = Apigateway::default() => Section(Apigateway::keys);
+        /// Momento Topics for its SDKs. See docs/momento.md.
+        momento: Momento = Momento::default() => Section(Momento::keys);
         /// What runs the functions that have a `handler`.
         runtime: Runtime = Runtime::default() => Section(Runtime::keys);
         /// Functions by name, which APIs, rules and authorizers call. With `handler` a function runs here,

@@ -149,6 +149,9 @@ fn services(config: &Config, findings: &mut Findings<'_>) {
     for (index, problem) in config.iot.mistakes() {
         findings.conflict(&index.map_or("iot.rules".to_owned(), |index| format!("iot.rules[{index}]")), problem);
     }
+    for (key, problem) in config.momento.mistakes() {
+        findings.conflict(&key, problem);
+    }
     for (key, problem) in config.events.mistakes(&config.aws) {
         findings.conflict(&key, problem);
     }
