@@ -121,7 +121,8 @@ def idle(options):
         for name in options.servers:
             with servers.start_momento(name, options) as server:
                 # Longer than two heartbeats of Fanfare.
-                words = ["idle", *shape(options), "--connections", options.subscribers, "--hold", 3 if options.quick else 30]
+                hold = 3 if options.quick else 30
+                words = ["idle", *shape(options), "--connections", options.subscribers, "--hold", hold]
                 run = peers.generate(server, words, options)
                 runs[name].append(run)
                 memory = run["server"]["anonymous_bytes_per_connection"]
@@ -167,7 +168,8 @@ def markdown(result):
             row = [str(case["burst"]), *(shown(case["cells"][name]) for name in result["servers"])]
             lines.append(tables.line([*row, *([tables.shown_ratio(case["cells"], "cpu_us")] if is_cost else [])]))
     if result["idle"]:
-        lines += tables.idle_table(result["idle"], result["servers"], named, "stream", "Fanfare / tonic (of the lowest)")
+        ratio_title = "Fanfare / tonic (of the lowest)"
+        lines += tables.idle_table(result["idle"], result["servers"], named, "stream", ratio_title)
     return "\n".join(lines) + "\n"
 
 

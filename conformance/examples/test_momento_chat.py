@@ -83,11 +83,12 @@ def outcome(page, call):
 
 @pytest.mark.timeout(INSTALL_SECONDS)
 def test_browsers_talk_to_each_other(chat, chromium):
-    with entered(chromium, chat, "ada") as ada, entered(chromium, chat, "bob") as bob, entered(chromium, chat) as reader:
-        say(ada, "hello")
-        say(bob, "<b>hello</b> 🎈")
-        for page in (ada, bob, reader):
-            shows(page, "adahello", "bob<b>hello</b> 🎈")
+    with entered(chromium, chat, "ada") as ada, entered(chromium, chat, "bob") as bob:
+        with entered(chromium, chat) as reader:
+            say(ada, "hello")
+            say(bob, "<b>hello</b> 🎈")
+            for page in (ada, bob, reader):
+                shows(page, "adahello", "bob<b>hello</b> 🎈")
 
 
 def test_a_token_is_good_for_one_topic(chat, chromium):

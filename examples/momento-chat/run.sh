@@ -6,7 +6,8 @@ cd "$(dirname "$0")"
 fanfare=${FANFARE:-$(command -v fanfare || echo ../../target/release/fanfare)}
 export GATEWAY=localhost:${GATEWAY_PORT:-8080} PORT=${PORT:-8090}
 
-# What server and page need, installed once. All that is made here is in .work and node_modules: delete them to begin anew.
+# What server and page need, installed once. All that is made here is in .work and node_modules: delete them to begin
+# anew.
 [ -d node_modules ] || npm ci --no-audit --no-fund --silent
 npm run --silent build
 

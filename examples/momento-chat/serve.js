@@ -10,9 +10,10 @@ const pages = { '/': ['page/index.html', 'text/html; charset=utf-8'], '/chat.js'
 
 // For development: believes every name. Where you sign users in, take the name from the session.
 async function token(name) {
-  const tokenScope = { permissions: [{ role: name ? 'publishsubscribe' : 'subscribeonly', cache: 'websocket', topic: 'mychannel' }] }
+  const role = name ? 'publishsubscribe' : 'subscribeonly'
+  const tokenScope = { permissions: [{ role, cache: 'websocket', topic: 'mychannel' }] }
   const made = await auth.generateDisposableToken(tokenScope, ExpiresIn.minutes(30), name ? { tokenId: name } : {})
-  return made.authToken ? [200, { token: made.authToken, gateway: `http://${gateway}` }] : [502, { error: made.toString() }]
+  return made.authToken ? [200, { token: made.authToken, gateway: `http://${gateway}` }] : [502, { error: `${made}` }]
 }
 
 createServer(async (request, response) => {
