@@ -10,6 +10,7 @@ import pytest
 import requests
 from examples import EXAMPLES, answers, free_port
 from fanfare import binary, wait_until
+from sseclient import SSEClient
 
 FOLDER = EXAMPLES / "momento-chat"
 INSTALL_SECONDS = 300
@@ -102,6 +103,21 @@ def test_a_token_is_good_for_one_topic(chat, chromium):
         # What was refused has ended nothing.
         say(ada, "still here")
         shows(reader, "adastill here")
+
+
+def test_everybody_may_read_along_and_nobody_may_write_without_a_token(chat, chromium):
+    gateway = f"http://localhost:{chat.gateway_port}"
+    place = {"space": "websocket", "topic": "mychannel"}
+    stream = requests.get(f"{gateway}/v1/sse", params=place, stream=True, timeout=SECONDS)
+    events = SSEClient(stream).events()
+    assert next(events).event == "ready"
+    with entered(chromium, chat, "ada") as ada:
+        say(ada, "hello, curl")
+    heard = json.loads(next(event.data for event in events if event.event == "message"))
+    assert json.loads(heard["text"]) == {"detail": "hello, curl"}
+    # The interface of Momento, and our own.
+    for url in (f"{gateway}/topics/websocket/mychannel", f"{gateway}/v1/publish?space=websocket&topic=mychannel"):
+        assert requests.post(url, data="x", timeout=SECONDS).status_code in (401, 403), url
 
 
 def test_names_that_cannot_be_in_a_token_are_refused(chat):
