@@ -272,7 +272,8 @@ impl MomentoKeys {
         }
         let contents = file.read()?;
         let own = if contents.is_none() { Some(new_secret()?) } else { None };
-        let secrets: Vec<&str> = contents.iter().map(|contents| &contents.secret).chain(&own).map(Secret::expose).collect();
+        let secrets: Vec<&str> =
+            contents.iter().map(|contents| &contents.secret).chain(&own).map(Secret::expose).collect();
         let authority = Arc::new(ArcSwap::from_pointee(authority(&secrets)?));
         // The first look finds it changed, and so takes what is revoked into force.
         Ok(Self { authority, file, own, stamp: Mutex::new(None) })

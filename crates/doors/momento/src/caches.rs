@@ -53,6 +53,7 @@ impl Cache {
     }
 
     /// How many subscribe to it.
+    #[cfg(test)]
     pub(crate) fn subscriptions(&self) -> usize {
         self.subscriptions.load(Ordering::Relaxed)
     }
@@ -243,11 +244,13 @@ mod tests {
         let (caches, log) = (caches("websocket"), MemoryLog::new(1));
         assert_eq!(&*caches.get("websocket").unwrap().space, "default");
         assert!(caches.get("default").is_none() && caches.create("default", &log).await.is_err());
-        let on = |name: &str| Permissions::Listed(vec![Statement::Topics {
-            role: TopicRole::ReadWrite,
-            caches: Chosen::Named(name.to_owned()),
-            topics: Names::All,
-        }]);
+        let on = |name: &str| {
+            Permissions::Listed(vec![Statement::Topics {
+                role: TopicRole::ReadWrite,
+                caches: Chosen::Named(name.to_owned()),
+                topics: Names::All,
+            }])
+        };
         assert_eq!(caches.on_spaces(&on("websocket")), on("default"));
         assert_eq!(caches.on_spaces(&on("default")), Permissions::Listed(Vec::new()));
         assert_eq!(caches.on_spaces(&on("other")), on("other"));

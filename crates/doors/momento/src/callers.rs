@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_core::{Action, Principal};
+use fanfare_core::{Action, Grant, Principal};
 use fanfare_door::Gateway;
 use fanfare_momento::Problem;
 use fanfare_momento::credential::{Authority, CredentialError, Holder};
@@ -100,9 +100,11 @@ impl Shared {
 fn anonymous(gateway: &Gateway) -> Result<Arc<Caller>, Problem> {
     let now = gateway.clock.now();
     let principal = gateway.gate.anonymous(now).map_err(|_| CredentialError::Missing)?;
+    if principal.grant == Grant::nothing() {
+        return Err(CredentialError::Missing.into());
+    }
     let is_super = principal.grant.allows_everywhere(Action::Admin);
     let permissions = if is_super { Permissions::SuperUser } else { Permissions::Listed(Vec::new()) };
-    let holder =
-        Holder { id: "".into(), token_id: "".into(), issued_at: now / 1_000, expires_at: None, permissions };
+    let holder = Holder { id: "".into(), token_id: "".into(), issued_at: now / 1_000, expires_at: None, permissions };
     Ok(Arc::new(Caller { principal, holder: Arc::new(holder) }))
 }

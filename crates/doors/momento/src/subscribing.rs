@@ -17,12 +17,12 @@ use http::request::Parts;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 
+use crate::NAME;
 use crate::caches::{Cache, Place};
 use crate::callers::Caller;
 use crate::grpc::{self, Failure, parse};
 use crate::shared::Shared;
 use crate::stream::Stream;
-use crate::NAME;
 
 /// Connections of which it is remembered that they were refused.
 const REFUSED_MAX: usize = 10_000;

@@ -1,12 +1,12 @@
 //! Keys and tokens for those who ask by SDK. The caller's own key stands in the request.
 
 use bytes::Bytes;
+use fanfare_core::Principal;
 use fanfare_momento::Problem;
 use fanfare_momento::credential::{CredentialError, Form, Order, presented};
 use fanfare_momento::grpc::frame;
 use fanfare_momento::method::Method;
 use fanfare_momento::wire::{GenerateApiTokenRequest, GenerateDisposableTokenRequest, RefreshApiTokenRequest};
-use fanfare_core::Principal;
 
 use crate::grpc::parse;
 use crate::shared::Shared;

@@ -46,7 +46,8 @@ impl Shared {
         let PublishRequest { cache_name, topic, value } = request;
         let (cache, topic) = self.admit(caller, Action::Publish, &cache_name, &topic).await?;
         let payload = value.and_then(fanfare_momento::wire::TopicValue::into_payload);
-        let (kind, payload) = payload.ok_or_else(|| Problem::InvalidArgument("the value is neither text nor binary".into()))?;
+        let (kind, payload) =
+            payload.ok_or_else(|| Problem::InvalidArgument("the value is neither text nor binary".into()))?;
         self.put(caller, &cache, Publication::new(cache.space.clone(), topic, kind, payload)).await?;
         Ok(frame(&Empty {}))
     }

@@ -113,7 +113,9 @@ fn usage(form: KeyForm, endpoint: &Endpoint) -> String {
     let endpoint = endpoint.as_str();
     let how = match form {
         KeyForm::V1 | KeyForm::Disposable => {
-            format!("  CredentialProvider.fromDisposableToken({{apiKey, endpointOverrides}})  names {endpoint} by itself")
+            format!(
+                "  CredentialProvider.fromDisposableToken({{apiKey, endpointOverrides}})  names {endpoint} by itself"
+            )
         }
         KeyForm::V2 => format!("  MOMENTO_API_KEY=...  MOMENTO_ENDPOINT={endpoint}"),
         KeyForm::Legacy => format!("  CredentialProvider.fromString({{apiKey}})  names cache.{endpoint} by itself"),
