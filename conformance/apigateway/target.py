@@ -120,7 +120,9 @@ class Fanfare(Gateway):
         else:
             args = ["--app", str(self.app), *args]
         with self._runtimes(env) as is_new:
-            self.server = Server(args=args, config=config, env=env)
+            # The server makes runtimes before it listens.
+            seconds = {"start_seconds": INSTALL_SECONDS} if is_new else {}
+            self.server = Server(args=args, config=config, env=env, **seconds)
             if is_new:
                 is_there = re.compile(r'the runtime is ready.* runtime="?python')
                 wait_until(lambda: is_there.search(self.log()), "the runtime of Python", INSTALL_SECONDS)

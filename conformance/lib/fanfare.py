@@ -38,15 +38,16 @@ class Server:
     """A running Fanfare.
 
     `data` is the folder of its data (a fresh one when absent), `config` the text of a
-    fanfare.toml, `args` more arguments, `env` more variables. Addresses are chosen by the system
-    at the first start and kept by `restart`.
+    fanfare.toml, `args` more arguments, `env` more variables, `start_seconds` how long it may take
+    until it listens. Addresses are chosen by the system at the first start and kept by `restart`.
     """
 
-    def __init__(self, data=None, config=None, args=(), env=None):
+    def __init__(self, data=None, config=None, args=(), env=None, start_seconds=START_SECONDS):
         self.folder = Path(tempfile.mkdtemp(prefix="fanfare-"))
         self.data = Path(data) if data else self.folder / "data"
         self.log_path = self.folder / "log"
         self.args = list(args)
+        self.start_seconds = start_seconds
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("FANFARE")}
         self.env.update(env or {})
         self.config = None
@@ -84,7 +85,7 @@ class Server:
                 command + self.args, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, cwd=self.folder
             )
         try:
-            wait_until(lambda: self._is_up(begin), "the server's start", START_SECONDS)
+            wait_until(lambda: self._is_up(begin), "the server's start", self.start_seconds)
         except BaseException:
             self.close(failed=True)
             raise

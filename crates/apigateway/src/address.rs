@@ -1,5 +1,7 @@
 //! Which API and stage a URL means, and the ARNs of what is behind it.
 
+use std::net::IpAddr;
+
 use percent_encoding::percent_decode_str;
 
 use crate::model::Api;
@@ -48,6 +50,30 @@ pub fn locate<'a>(apis: &[&'a Api], host: Option<&str>, raw_path: &'a str) -> Op
 #[must_use]
 pub fn route_arn(region: &str, account: &str, api: &str, stage: &str, route_key: &str) -> String {
     format!("arn:aws:execute-api:{region}:{account}:{api}/{stage}/{route_key}")
+}
+
+/// Whether a `Host` header names a server that clients reach at `own`, whose APIs have these `domains`: one of them, the
+/// host of an API before `own`, or this machine.
+#[must_use]
+pub fn is_ours<'a>(host: &str, own: &str, mut domains: impl Iterator<Item = &'a str>) -> bool {
+    let name = name_of(host);
+    let is_local = |name: &str| {
+        let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let is_below = name.len() > 10 && name.is_char_boundary(name.len() - 10);
+        let is_below = is_below && name[name.len() - 10..].eq_ignore_ascii_case(".localhost");
+        name.eq_ignore_ascii_case("localhost") || is_below || address.is_ok_and(|address| address.is_loopback())
+    };
+    let own = name_of(own);
+    let of_api = || {
+        let before = name.len().checked_sub(own.len() + 1).filter(|&at| name.is_char_boundary(at))?;
+        let (front, end) = name.split_at(before);
+        let is_own = end.strip_prefix('.').is_some_and(|end| end.eq_ignore_ascii_case(own));
+        Some(is_own && execute_api_id(name).is_some() && front.contains('.'))
+    };
+    name.eq_ignore_ascii_case(own)
+        || is_local(name)
+        || domains.any(|domain| domain.eq_ignore_ascii_case(name))
+        || of_api().unwrap_or(false)
 }
 
 /// A host without its port and without the dot of the root.
@@ -225,6 +251,35 @@ mod tests {
         check(&[&chat], "localhost", "/dev", None);
         check(&[&chat], "localhost", "/chat1/dev", None);
         check(&[&chat], "ws.example.test", "/", Some((0, "dev", "/")));
+    }
+
+    #[test]
+    fn nobody_is_sent_to_a_host_of_a_strangers_choice() {
+        let is_ours = |host| is_ours(host, "gw.example:8443", ["ws.example.test"].into_iter());
+        for host in [
+            "gw.example:8443",
+            "GW.example",
+            "ws.example.test",
+            "chat1.execute-api.gw.example",
+            "localhost:8080",
+            "chat1.execute-api.us-east-1.localhost",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+        ] {
+            assert!(is_ours(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil.test",
+            "chat1.execute-api.evil.test",
+            "xgw.example",
+            "a.gw.example",
+            "xlocalhost",
+            "10.1.2.3",
+            "é",
+        ] {
+            assert!(!is_ours(host), "{host}");
+        }
     }
 
     #[test]

@@ -129,6 +129,10 @@ impl UpgradeView<'_> {
             Some(before) if !before.is_empty() => Cow::Owned(format!("{before}, {}", facts.source_ip)),
             _ => Cow::Borrowed(facts.source_ip.as_str()),
         };
+        // Handlers take one for the other.
+        if !facts.domain_name.is_empty() {
+            own.push(("Host", Cow::Borrowed(facts.domain_name.as_str())));
+        }
         own.push(("X-Amzn-Trace-Id", Cow::Borrowed(self.trace_id)));
         own.push(("X-Forwarded-For", forwarded_for));
         own.push(("X-Forwarded-Port", self.port.to_string().into()));

@@ -407,6 +407,6 @@ pub enum ConnectionsAuth {
     /// Who signs, within policies.
     #[default]
     Sigv4,
-    /// Everybody who reaches it; on the loopback only.
+    /// Everybody who reaches it; on the loopback and in development mode only.
     None,
 }

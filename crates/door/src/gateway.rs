@@ -323,8 +323,30 @@ impl Gateway {
     /// Sends a message to every connection in a group of the door of this name, outside of any
     /// topic's history; says to how many.
     pub async fn send_to_group(&self, door: &str, group: u16, publication: Publication) -> usize {
+        self.send_within_group(door, group, None, publication).await
+    }
+
+    /// Sends a message to every connection of a subject that is in a group of the door of this name,
+    /// outside of any topic's history; says to how many.
+    pub async fn send_to_subject_of_group(
+        &self,
+        door: &str,
+        group: u16,
+        subject: &Arc<str>,
+        publication: Publication,
+    ) -> usize {
+        self.send_within_group(door, group, Some(subject.clone()), publication).await
+    }
+
+    async fn send_within_group(
+        &self,
+        door: &str,
+        group: u16,
+        subject: Option<Arc<str>>,
+        publication: Publication,
+    ) -> usize {
         let Some(door) = self.doors.iter().position(|d| d.name() == door) else { return 0 };
-        self.send_to_all(Target::Group { door: door as u8, group }, publication).await
+        self.send_to_all(Target::Group { door: door as u8, group, subject }, publication).await
     }
 
     async fn send_to_all(&self, target: Target, publication: Publication) -> usize {

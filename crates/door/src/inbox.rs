@@ -58,8 +58,8 @@ pub(crate) enum Target {
     Subject(Arc<str>),
     /// Every connection that subscribes to something in a space.
     Space(Arc<str>),
-    /// Every connection that its door has put in this group.
-    Group { door: u8, group: u16 },
+    /// Every connection that its door has put in this group, or those of one subject among them.
+    Group { door: u8, group: u16, subject: Option<Arc<str>> },
 }
 
 /// Shared half of a shard: where others put what it shall do.

@@ -54,6 +54,7 @@ pub(crate) fn all(
         access: shared.access.clone(),
         http: HttpCaller::new(Reach::Anywhere, None)?,
         endpoints: config.apigateway.services().map_err(|error| anyhow!(error))?,
+        host: config.apigateway.host.clone(),
     });
     let momento =
         config.momento.options(momento.authority.clone(), &Endpoints::of(config).host, config.is_development());

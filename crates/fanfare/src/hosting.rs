@@ -10,10 +10,10 @@ use anyhow::Context;
 use bytes::Bytes;
 use fanfare_apigateway::Api;
 use fanfare_apigateway::compiled::Compiled;
-use fanfare_apigateway::model::Options;
+use fanfare_apigateway::model::{ConnectionsAuth, Options};
 use fanfare_descriptors::Note;
 use fanfare_functions::{Answer, Call, Function, Functions, LaterOptions, function_name};
-use fanfare_runtime::{ChildCredential, HandlerConfig, Host, HostOptions, HostedFunction};
+use fanfare_runtime::{ChildCredential, HandlerConfig, Host, HostOptions, HostedFunction, sdk_packages};
 use fanfare_telemetry::{FunctionFigures, Metrics};
 
 use crate::access::ChildCredentials;
@@ -54,7 +54,22 @@ impl Hosted {
         }
         hosted.refuse_twins(config)?;
         hosted.refuse_strangers(config)?;
+        hosted.refuse_open_doors(config)?;
         Ok(hosted)
+    }
+
+    /// Whoever comes through a proxy on this machine comes from this machine: only where everybody may do everything
+    /// anyway may a signature be left out.
+    fn refuse_open_doors(&self, config: &Config) -> Result<(), Misuse> {
+        let is_open = |api: &&Api| api.options.connections_auth == ConnectionsAuth::None;
+        match self.apis.iter().find(is_open).filter(|_| !config.is_development()) {
+            None => Ok(()),
+            Some(api) => Err(Misuse(format!(
+                "{}: connections_auth = \"none\" is for development mode; remove it, and give senders a key with `fanfare \
+                 credentials create NAME --policy manage-connections`",
+                api.origin
+            ))),
+        }
     }
 
     fn add_app(&mut self, file: &Path, config: &mut Config) -> Result<(), Misuse> {
@@ -160,7 +175,9 @@ impl Hosted {
             app.write_code().context("the code of the application cannot be written")?;
         }
         let variables = variables(&self.apis, &Endpoints::of(config));
-        let host = Host::new(host_options(config, children.clone(), bundle, variables))?;
+        let node_packages = if config.runtime.node_sdk { sdk_packages(&self.handlers) } else { Vec::new() };
+        let options = HostOptions { node_packages, ..host_options(config, children.clone(), bundle, variables) };
+        let host = Host::new(options)?;
         for handler in &self.handlers {
             let hosted = host.add(handler.clone()).map_err(|error| Misuse(error.to_string()))?;
             let measured = Arc::new(Measured { hosted, metrics: metrics.clone(), name: handler.name.as_str().into() });

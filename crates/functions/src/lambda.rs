@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fanfare_aws::credentials::Credential;
 use fanfare_aws::sigv4::{self, PayloadHash, Signing, sign_headers};
 use http::{Request, Uri, header};
+use serde_json::{Value, json};
 
 use crate::ANSWER_BYTES_MAX;
 use crate::caller::HttpCaller;
@@ -29,6 +30,9 @@ pub struct RemoteLambdaOptions {
     pub timeout: Duration,
     /// Calls at once.
     pub concurrency: usize,
+    /// It is AWS's Runtime Interface Emulator, in a container with a function. That says of failures only in the body
+    /// that they are some, and takes one call at a time.
+    pub is_emulator: bool,
 }
 
 /// A function behind the Invoke interface of Lambda.
@@ -91,7 +95,7 @@ impl RemoteLambda {
 
 impl Function for RemoteLambda {
     fn invoke(&self, event: Bytes, call: Call) -> Answer {
-        let (caller, turns) = (self.caller.clone(), self.turns.clone());
+        let (caller, turns, is_emulator) = (self.caller.clone(), self.turns.clone(), self.options.is_emulator);
         // Signatures last for minutes, so signing before the turn comes does no harm.
         let request = self.request(event, &call);
         Box::pin(async move {
@@ -107,6 +111,9 @@ impl Function for RemoteLambda {
                 fill(tail, told.as_bytes());
             }
             let body = response.into_body();
+            if is_emulator {
+                return emulated(body);
+            }
             if is_failure { Err(FunctionError::Handler(body)) } else { Ok(body) }
         })
     }
@@ -120,6 +127,23 @@ impl Function for RemoteLambda {
     }
 }
 
+/// What the emulator's body means: errors look like answers, and a timeout is bare text.
+fn emulated(body: Bytes) -> Result<Bytes, FunctionError> {
+    match serde_json::from_slice::<Value>(&body) {
+        Ok(Value::Object(object)) => {
+            let has = |name: &str| object.contains_key(name);
+            let is_failure = has("errorMessage") && has("errorType") && !has("statusCode");
+            if is_failure { Err(FunctionError::Handler(body)) } else { Ok(body) }
+        }
+        Err(_) if body.starts_with(b"Task timed out") => {
+            let said = String::from_utf8_lossy(&body);
+            let payload = json!({ "errorType": "Sandbox.Timedout", "errorMessage": said.trim() });
+            Err(FunctionError::Handler(payload.to_string().into()))
+        }
+        _ => Ok(body),
+    }
+}
+
 /// Takes over what the other server tells of the function's log.
 fn fill(tail: &LogTail, told: &[u8]) {
     let Ok(log) = BASE64.decode(told) else { return };
@@ -129,4 +153,21 @@ fn fill(tail: &LogTail, told: &[u8]) {
 fn now_ms() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_emulator_says_of_failures_only_in_the_body() {
+        for fine in
+            [r#"{"statusCode":200,"errorMessage":"m","errorType":"E"}"#, r#"{"errorMessage":"m"}"#, "null", "text"]
+        {
+            assert_eq!(emulated(fine.into()).unwrap(), fine);
+        }
+        for failed in [r#"{"errorMessage":"m","errorType":"E"}"#, "Task timed out after 3.00 seconds"] {
+            assert!(matches!(emulated(failed.into()), Err(FunctionError::Handler(_))), "{failed}");
+        }
+    }
 }

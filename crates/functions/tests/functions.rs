@@ -194,7 +194,9 @@ async fn invoke_is_signed_and_its_failures_are_told() {
         let endpoint = format!("http://{}", server.address).parse().unwrap();
         let timeout = Duration::from_secs(5);
         let (name, region, credential) = (name.to_owned(), "local".to_owned(), Some(credential.clone()));
-        RemoteLambda::new(caller(), RemoteLambdaOptions { endpoint, name, region, credential, timeout, concurrency: 2 })
+        let is_emulator = false;
+        let options = RemoteLambdaOptions { endpoint, name, region, credential, timeout, concurrency: 2, is_emulator };
+        RemoteLambda::new(caller(), options)
     };
     let event = Bytes::from_static(b"{\"n\":1}");
     assert_eq!(lambda("greet:live").invoke(event.clone(), waiting()).await.unwrap(), event);

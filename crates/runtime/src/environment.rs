@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -9,8 +10,8 @@ use time::OffsetDateTime;
 
 use crate::config::{HandlerConfig, RuntimeKind};
 
-/// Keys that a child signs its requests with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Keys that a child signs its requests with. Nothing secret is in its `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ChildCredential {
     /// `AWS_ACCESS_KEY_ID`.
     pub access_key_id: String,
@@ -18,6 +19,12 @@ pub struct ChildCredential {
     pub secret_access_key: String,
     /// `AWS_SESSION_TOKEN`; empty for none.
     pub session_token: String,
+}
+
+impl fmt::Debug for ChildCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildCredential").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
 }
 
 /// What a function cannot set. `AWS_LAMBDA_MAX_CONCURRENCY` would switch runtime clients to
@@ -199,6 +206,16 @@ mod tests {
         assert_eq!(get(&of(&config, &[], &runtime), "NODE_PATH"), Some("/ours"));
         config.environment.insert("NODE_PATH".to_owned(), "/theirs".to_owned());
         assert_eq!(get(&of(&config, &[], &runtime), "NODE_PATH"), Some("/theirs:/ours"));
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let key = ChildCredential {
+            access_key_id: "AKIA".into(),
+            secret_access_key: "hush".into(),
+            session_token: "quiet".into(),
+        };
+        assert_eq!(format!("{key:?}"), "ChildCredential { access_key_id: \"AKIA\", .. }");
     }
 
     #[test]

@@ -46,3 +46,4 @@ pub use function::{FunctionStats, HostedFunction, ProcessRow, WAITING_CALLS_MAX}
 pub use host::{CredentialOf, Host, HostOptions};
 pub use pool::ProcessState;
 pub use reload::{FILES_MAX as RELOAD_FILES_MAX, PERIOD as RELOAD_PERIOD};
+pub use runtimes::sdk_packages;

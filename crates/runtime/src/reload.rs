@@ -1,6 +1,7 @@
 //! Looks for changes of the code, so that the next call runs what was just saved.
 
 use std::collections::HashMap;
+use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
@@ -46,7 +47,18 @@ pub(crate) async fn poll(common: Weak<Common>) {
 
 /// Changes when a file is added, removed or written. Does not depend on the order in which the system lists them.
 fn fingerprint(root: &Path) -> u64 {
-    let (mut print, mut files) = (0_u64, 0);
+    let mut print = 0_u64;
+    each_file(root, |path, metadata| {
+        let mut hasher = DefaultHasher::new();
+        (path, metadata.modified().ok(), metadata.len()).hash(&mut hasher);
+        print = print.wrapping_add(hasher.finish());
+    });
+    print
+}
+
+/// Shows the files of a function's own code, at most [`FILES_MAX`].
+pub(crate) fn each_file(root: &Path, mut show: impl FnMut(&Path, &Metadata)) {
+    let mut files = 0;
     let mut folders = vec![(root.to_owned(), 0)];
     while let Some((folder, depth)) = folders.pop() {
         let Ok(entries) = folder.read_dir() else { continue };
@@ -61,17 +73,14 @@ fn fingerprint(root: &Path) -> u64 {
                 folders.push((entry.path(), depth + 1));
             }
             if files == FILES_MAX {
-                return print;
+                return;
             }
             files += usize::from(metadata.is_file());
             if metadata.is_file() {
-                let mut hasher = DefaultHasher::new();
-                (entry.path(), metadata.modified().ok(), metadata.len()).hash(&mut hasher);
-                print = print.wrapping_add(hasher.finish());
+                show(&entry.path(), &metadata);
             }
         }
     }
-    print
 }
 
 #[cfg(test)]

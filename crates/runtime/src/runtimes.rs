@@ -4,11 +4,13 @@
 //! |------------|----------------------------------------------------|
 //! | `node`     | Node.js, with a client of our own or the official  |
 //! | `python`   | CPython in a virtual environment                   |
+//! | `sdk`      | what Node functions import of AWS's SDK            |
 //! | `creation` | a folder is created once, whoever else tries       |
 
 mod creation;
 mod node;
 mod python;
+mod sdk;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -20,6 +22,8 @@ use tokio::sync::OnceCell;
 
 use crate::config::{HandlerConfig, RuntimeKind};
 use crate::error::HostError;
+
+pub use sdk::sdk_packages;
 
 /// Runtimes that are known; changing requirements make new ones.
 const KNOWN_MAX: usize = 256;

@@ -413,7 +413,11 @@ impl Shard {
                 self.gateway.metrics.limit("handshake_timeout");
                 self.destroy(slot);
             }
-            Phase::Upgrading(_) if now >= connection.opened_at + self.upgrade_timeout_ms(slot) => {
+            // What was decided in this very turn counts, although it has not been carried out yet.
+            Phase::Upgrading(_)
+                if now >= connection.opened_at + self.upgrade_timeout_ms(slot)
+                    && !self.decided.iter().any(|(decided, ..)| *decided == slot) =>
+            {
                 self.gateway.metrics.limit("upgrade_timeout");
                 self.refuse(slot, refusal(504, "upgrade_timeout", "the upgrade was not decided in time", Some(1_000)));
             }
@@ -463,7 +467,16 @@ impl Shard {
             Target::Connection(id) => self.find(*id).into_iter().collect(),
             Target::Subject(subject) => self.subjects.get(subject).cloned().unwrap_or_default(),
             Target::Space(space) => self.slots_where(|c| c.subscriptions.iter().any(|s| s.space == *space)),
-            Target::Group { door, group } => self.slots_where(|c| c.door == *door && c.group == *group),
+            Target::Group { door, group, subject } => {
+                let is_in = |c: &Connection| c.door == *door && c.group == *group;
+                match subject {
+                    None => self.slots_where(is_in),
+                    Some(subject) => {
+                        let own = self.subjects.get(subject).into_iter().flatten().copied();
+                        own.filter(|&slot| is_in(self.connection(slot))).collect()
+                    }
+                }
+            }
         };
         let mut sent = 0;
         self.fanout.begin_delivery();

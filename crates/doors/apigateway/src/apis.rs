@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use fanfare_apigateway::access_log::AccessLog;
-use fanfare_apigateway::address::{Located, locate};
+use fanfare_apigateway::address::{Located, is_ours, locate};
 use fanfare_apigateway::compiled::Compiled;
 use fanfare_apigateway::facts::Moment;
 use fanfare_apigateway::id::Id;
@@ -32,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) access: Arc<ArcSwap<Access>>,
     pub(crate) http: HttpCaller,
     pub(crate) endpoints: Endpoints,
+    host: Option<String>,
     pub(crate) table: Table,
     pub(crate) closings: Closings,
     /// Whom results and `@topics` speak for: the application itself.
@@ -64,6 +65,7 @@ pub(crate) struct Parts {
     pub(crate) access: Arc<ArcSwap<Access>>,
     pub(crate) http: HttpCaller,
     pub(crate) endpoints: Endpoints,
+    pub(crate) host: Option<String>,
 }
 
 impl Shared {
@@ -94,6 +96,7 @@ impl Shared {
             access: parts.access,
             http: parts.http,
             endpoints: parts.endpoints,
+            host: parts.host,
             table: Table::default(),
             closings: Closings::default(),
             application: Arc::new(Principal::anonymous(Grant::everything())),
@@ -108,6 +111,14 @@ impl Shared {
         }
         let apis: Vec<&Api> = self.apis.iter().map(|served| served.compiled.api()).collect();
         locate(&apis, host, path)
+    }
+
+    /// `domainName` for a client that has named this host. Handlers send to it what they tell other clients, signed
+    /// with their keys, so nobody may put a host of their own there.
+    pub(crate) fn domain_name<'a>(&'a self, named: &'a str) -> &'a str {
+        let Some(own) = &self.host else { return named };
+        let domains = self.apis.iter().flat_map(|api| &api.api().domains).map(|domain| domain.name.as_str());
+        if is_ours(named, own, domains) { named } else { own }
     }
 
     pub(crate) fn set_gateway(&self, gateway: &Arc<Gateway>) {

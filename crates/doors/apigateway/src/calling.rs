@@ -103,6 +103,8 @@ pub(crate) enum CallError {
     Mapping(#[from] MappingError),
     #[error("its answer cannot be used: {0}")]
     Malformed(String),
+    #[error("the message is not as the route's model wants it")]
+    InvalidBody,
     #[error("it did not answer within the {0} ms of the integration")]
     TimedOut(u64),
 }
@@ -116,7 +118,11 @@ impl CallError {
 
     /// As access logs have it.
     pub(crate) fn status(&self) -> u16 {
-        if self.is_timeout() { 504 } else { 500 }
+        match self {
+            Self::InvalidBody => 400,
+            error if error.is_timeout() => 504,
+            _ => 500,
+        }
     }
 
     /// There is no template for what came.
@@ -350,5 +356,7 @@ fn http_request(
             builder = builder.header(&name, value);
         }
     }
-    builder.body(body).map_err(|error| malformed(format!("the request to {url} cannot be made: {error}")))
+    // The query is the client's, and may hold a token.
+    let place = url.split('?').next().unwrap_or_default();
+    builder.body(body).map_err(|error| malformed(format!("the request to {place} cannot be made: {error}")))
 }

@@ -19,6 +19,9 @@ use crate::calling::{CallError, Request, What};
 
 /// `$disconnect` calls at once. More wait, so that a crowd that leaves does not push aside messages.
 const CALLS_MAX: usize = 64;
+/// Ends that wait to be told. With so many, nobody new is let in until some have been: a crowd that comes and goes faster
+/// than its function answers must not fill the memory.
+const OPEN_MAX: usize = 1_000_000;
 /// A function without a free place is asked again after this, and how often.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
 const BUSY_TRIES: usize = 40;
@@ -39,7 +42,29 @@ impl Default for Closings {
     }
 }
 
+/// One call of `$disconnect`, from the end of its connection on.
+struct Closing(Arc<Shared>);
+
+impl Closing {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.closings.open.fetch_add(1, Ordering::AcqRel);
+        Self(shared)
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.closings.open.fetch_sub(1, Ordering::AcqRel);
+        self.0.closings.over.notify_waiters();
+    }
+}
+
 impl Closings {
+    /// Whether one more connection may begin, whose end will have to be told.
+    pub(crate) fn has_room(&self) -> bool {
+        self.open.load(Ordering::Acquire) < OPEN_MAX
+    }
+
     /// Returns once none is under way.
     pub(crate) async fn finish(&self) {
         loop {
@@ -83,16 +108,14 @@ impl Shared {
         if !has_disconnect(&self.apis[api]) {
             return;
         }
-        self.closings.open.fetch_add(1, Ordering::AcqRel);
-        let shared = self.clone();
+        let closing = Closing::new(self.clone());
         self.gateway().tasks.spawn(async move {
+            let shared = &closing.0;
             let request = Request { facts, moment: shared.moment(), what: What::Disconnect { code, reason } };
             shared.disconnect(api, &request).await;
             if is_remembered(&shared.apis[api]) {
                 shared.put(id, None);
             }
-            shared.closings.open.fetch_sub(1, Ordering::AcqRel);
-            shared.closings.over.notify_waiters();
         });
     }
 
@@ -134,5 +157,18 @@ impl Shared {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_that_wait_are_bounded() {
+        let closings = Closings::default();
+        assert!(closings.has_room());
+        closings.open.store(OPEN_MAX, Ordering::Release);
+        assert!(!closings.has_room());
     }
 }

@@ -80,6 +80,9 @@ pub struct ApiGatewayOptions {
     pub http: HttpCaller,
     /// Services of AWS by name, such as `sqs`.
     pub endpoints: BTreeMap<String, Endpoint>,
+    /// Host, and port unless it is 443, at which clients reach the server. It stands as `domainName` in events where a
+    /// client names a host that is nobody's; without it every client's word is taken.
+    pub host: Option<String>,
 }
 
 /// The API Gateway WebSocket door.
@@ -110,6 +113,7 @@ impl ApiGatewayDoor {
             access: options.access,
             http: options.http,
             endpoints: Endpoints(options.endpoints),
+            host: options.host,
         };
         Ok(Self { shared: Arc::new(Shared::new(compiled, parts)) })
     }
@@ -163,6 +167,10 @@ impl Door for ApiGatewayDoor {
         let (api, stage) = (located.api, located.stage.to_owned());
         let served = &self.shared.apis[api];
         let address = arrival.peer.ip();
+        if !self.shared.closings.has_room() {
+            turn.gateway().metrics.limit("apigateway_closings");
+            return refused(Refused::Throttled, turn);
+        }
         if !served.admits_connection(address, turn.now()) || !served.admits(&stage, CONNECT, None, turn.now()) {
             return refused(Refused::Throttled, turn);
         }
@@ -180,7 +188,7 @@ impl Door for ApiGatewayDoor {
             connected_at: turn.now(),
             source_ip: address.to_canonical().to_string(),
             user_agent: head.header("user-agent").map(str::to_owned),
-            domain_name: host.unwrap_or_default().to_owned(),
+            domain_name: self.shared.domain_name(host.unwrap_or_default()).to_owned(),
             stage,
             api_id: served.api().id.clone(),
             authorizer: None,

@@ -137,7 +137,7 @@ impl Shared {
             (Managed::Connection(id), method) => self.manage_one(asked, id, method, body).await,
             (_, method) if *method != Method::POST => Err(ManagementError::Forbidden),
             (Managed::Connections, _) => self.send_to_all(asked, body).await,
-            (Managed::User(user), _) => self.send_to_user(user, body).await,
+            (Managed::User(user), _) => self.send_to_user(asked, user, body).await,
             (Managed::Topic(topic), _) => self.send_to_topic(topic, body).await,
         }
     }
@@ -235,9 +235,12 @@ impl Shared {
         Ok(sent(self.gateway().send_to_group(NAME, stage.group, publication).await))
     }
 
-    async fn send_to_user(&self, user: &str, body: Bytes) -> Result<Answer, ManagementError> {
+    /// Somebody of that name elsewhere is none of this stage's business, nor of who may send to it.
+    async fn send_to_user(&self, asked: &Asked, user: &str, body: Bytes) -> Result<Answer, ManagementError> {
+        let stage = self.apis[asked.api].stage(&asked.stage).ok_or(ManagementError::Forbidden)?;
         let publication = self.direct(body)?;
-        Ok(sent(self.gateway().send_to_subject(&user.into(), publication).await))
+        let gateway = self.gateway();
+        Ok(sent(gateway.send_to_subject_of_group(NAME, stage.group, &user.into(), publication).await))
     }
 
     async fn send_to_topic(&self, topic: &str, body: Bytes) -> Result<Answer, ManagementError> {

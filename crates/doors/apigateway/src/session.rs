@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +27,8 @@ use crate::table::Connected;
 pub(crate) const OPENING: Ticket = 0;
 /// Messages of one connection that are dealt with at once; what comes beyond is not read yet.
 const MESSAGES_AT_ONCE: usize = 200;
+/// Bytes of them, so that many large messages to a slow function do not fill the memory.
+const BYTES_AT_ONCE: usize = 1 << 20;
 const IDLE: u32 = 1;
 const TOO_OLD: u32 = 2;
 pub(crate) const GOING_AWAY: (u16, &str) = (1001, "Going away");
@@ -47,7 +50,8 @@ pub(crate) struct ApiSession {
     pub(crate) resume: Option<Resume>,
     /// Messages that wait for others to be done.
     waiting: VecDeque<Came>,
-    under_way: usize,
+    /// Tickets of messages that are dealt with, and the bytes of each.
+    under_way: Vec<(Ticket, usize)>,
     next_ticket: Ticket,
     /// The server stops, and the connection ends once what is under way is answered.
     is_leaving: bool,
@@ -87,7 +91,7 @@ impl ApiSession {
             topics: Vec::new(),
             resume,
             waiting: VecDeque::new(),
-            under_way: 0,
+            under_way: Vec::new(),
             next_ticket: OPENING + 1,
             is_leaving: false,
             heard_at: now,
@@ -106,12 +110,18 @@ impl Session for ApiSession {
             Happening::Opened => self.opened(turn),
             Happening::Text(text) => self.came(text, turn),
             Happening::Binary(bytes) => self.came_binary(bytes, turn),
-            Happening::Answer(_, Reply::Value(value)) => {
+            Happening::Answer(ticket, Reply::Value(value)) => {
                 if let Ok(done) = value.downcast::<Done>() {
                     self.done(*done, turn);
                 }
+                self.one_less(ticket, turn);
             }
-            Happening::Answer(_, Reply::Lost) => self.one_less(turn),
+            Happening::Answer(ticket, Reply::Lost) => {
+                if self.open.is_some() {
+                    self.error(FrameError::Internal, &new_id().to_string(), turn);
+                }
+                self.one_less(ticket, turn);
+            }
             Happening::Told(order) => {
                 if let Ok(order) = order.downcast::<Order>() {
                     self.obey(*order, turn);
@@ -188,7 +198,7 @@ impl ApiSession {
     }
 
     fn goodbye(&mut self, goodbye: &Goodbye, turn: &mut Turn<'_>) {
-        if matches!(goodbye, Goodbye::ShuttingDown { .. }) && self.under_way > 0 && !self.is_leaving {
+        if matches!(goodbye, Goodbye::ShuttingDown { .. }) && !self.under_way.is_empty() && !self.is_leaving {
             self.is_leaving = true;
             turn.hold_input();
             return turn.stay();
@@ -240,23 +250,29 @@ impl ApiSession {
 
     /// Deals with a message, or lets it wait: then nothing more is read.
     fn take(&mut self, came: Came, turn: &mut Turn<'_>) {
-        let at_once = if self.served().options().ordered { 1 } else { MESSAGES_AT_ONCE };
-        if self.under_way >= at_once || !self.waiting.is_empty() {
+        if !self.has_room() || !self.waiting.is_empty() {
             self.waiting.push_back(came);
             return turn.hold_input();
         }
         self.route(came, turn);
     }
 
-    fn one_less(&mut self, turn: &mut Turn<'_>) {
-        self.under_way = self.under_way.saturating_sub(1);
+    /// Whether one more message may be dealt with.
+    fn has_room(&self) -> bool {
         let at_once = if self.served().options().ordered { 1 } else { MESSAGES_AT_ONCE };
-        while self.under_way < at_once && self.open.is_some() {
+        let bytes: usize = self.under_way.iter().map(|(_, bytes)| bytes).sum();
+        self.under_way.len() < at_once && bytes < BYTES_AT_ONCE
+    }
+
+    fn one_less(&mut self, ticket: Ticket, turn: &mut Turn<'_>) {
+        self.under_way.retain(|(other, _)| *other != ticket);
+        while self.open.is_some() && self.has_room() {
             let Some(came) = self.waiting.pop_front() else { break };
             self.route(came, turn);
         }
         match self.waiting.is_empty() {
-            true if self.is_leaving && self.under_way == 0 => self.close(GOING_AWAY, turn),
+            true if self.open.is_none() => {}
+            true if self.is_leaving && self.under_way.is_empty() => self.close(GOING_AWAY, turn),
             true if !self.is_leaving => turn.take_input(),
             _ => {}
         }
@@ -281,25 +297,27 @@ impl ApiSession {
         if caller.is_some_and(|caller| !shared.may_invoke(&caller, &facts, route.key())) {
             return self.error(FrameError::Forbidden, &moment.request_id, turn);
         }
-        if !api.api().disable_schema_validation && !route.accepts(&message) {
-            return self.error(FrameError::InvalidBody, &moment.request_id, turn);
-        }
         let is_topic = route.route().integration.as_ref().is_some_and(|i| i.kind == IntegrationKind::Topic);
         let what = What::Message { id: new_id().to_string(), text: came.text.clone(), is_base64: came.is_base64 };
         let request = Request { facts, moment, what };
         if is_topic {
+            if !accepts(api, route, &request) {
+                return self.error(FrameError::InvalidBody, &request.moment.request_id, turn);
+            }
             return self.publish_here(route, &request, &message, turn);
         }
-        self.ask(route, request, turn);
+        self.ask(route, request, came.text.len(), turn);
     }
 
-    fn ask(&mut self, route: &CompiledRoute, request: Request, turn: &mut Turn<'_>) {
+    fn ask(&mut self, route: &CompiledRoute, request: Request, bytes: usize, turn: &mut Turn<'_>) {
         let (shared, api, key) = (self.shared.clone(), self.api, route.key().to_owned());
         let (is_two_way, request_id) = (route.route().two_way, request.moment.request_id.clone());
         let id = request_id.clone();
         let work = async move {
             let api = &shared.apis[api];
             let result = match api.compiled.route(&key) {
+                // Here, since a large message and a schema keep a thread busy for a while.
+                Some(route) if !accepts(api, route, &request) => Err(CallError::InvalidBody),
                 Some(route) => shared.call(api, route, &request).await,
                 None => Ok(Answered::default()),
             };
@@ -310,7 +328,7 @@ impl ApiSession {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         match turn.ask(ticket, work) {
-            Ok(()) => self.under_way += 1,
+            Ok(()) => self.under_way.push((ticket, bytes)),
             Err(_) => self.error(FrameError::TooManyRequests, &id, turn),
         }
     }
@@ -327,13 +345,13 @@ impl ApiSession {
                 self.unsubscribe(&answered.unsubscribe, turn);
                 self.subscribe(&answered.subscribe, turn);
             }
+            Err(CallError::InvalidBody) => self.error(FrameError::InvalidBody, &done.request_id, turn),
             Err(error) if error.is_timeout() => self.error(FrameError::TimedOut, &done.request_id, turn),
             Err(error) if error.is_unsupported_media() => {
                 self.error(FrameError::UnsupportedMediaType, &done.request_id, turn);
             }
             Err(_) => self.error(FrameError::Internal, &done.request_id, turn),
         }
-        self.one_less(turn);
     }
 
     /// A topic integration needs nobody else.
@@ -344,6 +362,7 @@ impl ApiSession {
         message: &MessageText<'_>,
         turn: &mut Turn<'_>,
     ) {
+        let began = Instant::now();
         let context = request.context(route.key());
         let scope = Scope {
             message: Some(message),
@@ -361,6 +380,7 @@ impl ApiSession {
             Ok(_) => return,
             Err(error) => Err(error.to_string()),
         };
+        self.served().counts.integration(began.elapsed(), published.is_err());
         let status = if published.is_ok() { 200 } else { 500 };
         self.shared.log_access(self.served(), route.key(), request, status);
         match published {
@@ -387,6 +407,14 @@ impl ApiSession {
         turn.count_refusal(error.name());
         let frame = error_frame(error, &self.id.to_string(), request_id);
         turn.send(|out| out.extend_from_slice(frame.as_bytes()));
+    }
+}
+
+/// Whether a message is as the models of its route want it.
+fn accepts(api: &ServedApi, route: &CompiledRoute, request: &Request) -> bool {
+    match &request.what {
+        What::Message { text, .. } if !api.api().disable_schema_validation => route.accepts(&MessageText::new(text)),
+        _ => true,
     }
 }
 

@@ -27,9 +27,10 @@ const UNSET: Option<String> = None;
 sections! {
     /// WebSocket APIs in the style of Amazon API Gateway: the options of all of them, and the APIs.
     Apigateway {
-        /// Host, and port unless it is 443, at which clients reach this server: for the page at start, and for
-        /// addresses of APIs in the environments of an application. Default: localhost or the first address of
-        /// `listen`, with its port.
+        /// Host, and port unless it is 443, at which clients reach this server: for the page at start, for
+        /// addresses of APIs in the environments of an application, and for `domainName` in events when a client
+        /// names another host. Default: localhost or the first address of `listen`, with its port; then `domainName`
+        /// is what the client names.
         host: Option<String> = None => Text(Form::Plain);
         /// What becomes of binary messages: `reject` ends the connection with 1003, `base64` gives them to
         /// `$default`. Default: reject.
@@ -54,7 +55,7 @@ sections! {
         /// that compare the error's code with 410. Default: false.
         legacy_gone: bool = Options::default().legacy_gone => Switch;
         /// Who may use `@connections`: `sigv4` are those who sign, within policies; `none` is everybody on
-        /// this machine. Default: sigv4.
+        /// this machine, in development mode only. Default: sigv4.
         connections_auth: ConnectionsAuth = ConnectionsAuth::Sigv4 => Text(Form::OneOf(ConnectionsAuth::WORDS));
         /// Numbers and booleans of an authorizer's context become text. Default: true.
         stringify_context: bool = Options::default().stringify_context => Switch;

@@ -24,6 +24,8 @@ const REMOTE_TIMEOUT_MS: u64 = 29_000;
 /// What a function that runs here may be given, in milliseconds.
 const HANDLER_TIMEOUTS_MS: std::ops::RangeInclusive<u64> = 1_000..=900_000;
 const MEMORY_MB: u32 = 1_024;
+/// The only name that the Runtime Interface Emulator knows.
+const EMULATED: &str = "function";
 
 /// What a function can be: the key that says so, and those that go with it alone.
 pub(super) struct FunctionKind {
@@ -47,7 +49,7 @@ pub(super) const KINDS: [FunctionKind; 3] = [
     FunctionKind { key: "url", keys: &["ca", "concurrency"] },
     FunctionKind {
         key: "endpoint",
-        keys: &["remote_name", "region", "access_key_id", "secret_access_key", "ca", "concurrency"],
+        keys: &["remote_name", "region", "access_key_id", "secret_access_key", "ca", "concurrency", "emulator"],
     },
 ];
 
@@ -131,11 +133,12 @@ impl Function {
         };
         let options = RemoteLambdaOptions {
             endpoint: endpoint.parse().context("endpoint")?,
-            name: self.remote_name.clone().unwrap_or_else(|| name.to_owned()),
+            name: self.remote_name.clone().unwrap_or_else(|| if self.emulator { EMULATED } else { name }.to_owned()),
             region: self.region.clone().unwrap_or_else(|| region.to_owned()),
             credential,
             timeout,
-            concurrency,
+            concurrency: if self.emulator { 1 } else { concurrency },
+            is_emulator: self.emulator,
         };
         Ok(Arc::new(RemoteLambda::new(caller, options).with_later(self.later())))
     }

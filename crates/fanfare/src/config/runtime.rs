@@ -27,6 +27,9 @@ sections! {
         /// Folder in which `require` of Node functions looks for packages that they do not bring, such as the
         /// AWS SDK. Default: none.
         node_path: Option<PathBuf> = None => Text(Form::Path);
+        /// Whether the packages of AWS's SDK (`@aws-sdk/..`, version 3) that Node functions import and do not bring
+        /// are installed by npm on first use, since Lambda has them for all. Default: true.
+        node_sdk: bool = true => Switch;
         /// Whether a Node function's own `aws-lambda-ric` runs it, where it brings one. Default: false.
         official_node_client: bool = false => Switch;
         /// A process ends when it had no work for so long, in seconds. Default: 300.
@@ -75,6 +78,9 @@ sections! {
         access_key_id: Option<String> = None => Text(Form::Plain);
         /// The secret of the access key.
         secret_access_key: Option<Secret> = None => Text(Form::Secret);
+        /// `endpoint` is AWS's Runtime Interface Emulator, as in Lambda's container images; the name there is
+        /// `function`, and it takes one call at a time. Default: false.
+        emulator: bool = false => Switch;
         /// PEM file of the only authorities that are trusted with `url` and `endpoint`. Default: the
         /// public ones.
         ca: Option<PathBuf> = None => Text(Form::File);

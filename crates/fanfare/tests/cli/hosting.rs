@@ -82,6 +82,19 @@ fn an_api_of_the_configuration_may_call_functions_of_the_application() {
 }
 
 #[test]
+fn signatures_may_be_left_out_in_development_mode_only() {
+    let fanfare = Fanfare::new();
+    let api =
+        "[apigateway]\nconnections_auth = 'none'\n[[apigateway.apis]]\nid = 'chat'\nstages.dev = {}\nroutes.x = {}\n";
+    fanfare.write("fanfare.toml", api);
+    assert_eq!(fanfare.run(&["check"]).code, Some(0));
+    fanfare.write("fanfare.toml", &format!("{api}[auth]\nanonymous_allow = ['subscribe:default/a']\n"));
+    let done = fanfare.run(&["check"]);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.err.starts_with("fanfare.toml:3:") && done.err.contains("connections_auth"), "{done:?}");
+}
+
+#[test]
 fn a_function_of_an_application_runs_and_finds_its_way_back() {
     let fanfare = with_app();
     // Somebody may do something, so that keys count.
@@ -131,7 +144,7 @@ fn a_function_of_an_application_runs_and_finds_its_way_back() {
 
     // Clients reach the API at the address that was printed, and at no other.
     let (status, client) = server.upgrade("/live");
-    assert_eq!((status, server.upgrade("/dev").0), (101, 404));
+    assert_eq!((status, server.upgrade("/dev").0), (101, 403));
 
     let metrics = server.get("/metrics").1;
     for line in [

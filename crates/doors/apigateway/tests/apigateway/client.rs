@@ -69,9 +69,13 @@ fn head(socket: &mut TcpStream) -> (u16, Vec<(String, String)>) {
 impl Client {
     /// Upgrades with these further headers, or is answered something else.
     pub(crate) fn try_open(server: &TestServer, path: &str, headers: &[(&str, &str)]) -> Result<(Self, Reply), Reply> {
+        Self::upgrade(server, "localhost", path, headers)
+    }
+
+    fn upgrade(server: &TestServer, host: &str, path: &str, headers: &[(&str, &str)]) -> Result<(Self, Reply), Reply> {
         let mut socket = dial(server);
         let key = handshake::make_key([7; 16]);
-        let request = handshake::client_request("localhost", path, &key, &[], None, headers).unwrap();
+        let request = handshake::client_request(host, path, &key, &[], None, headers).unwrap();
         socket.write_all(request.as_ref()).unwrap();
         let (status, headers) = head(&mut socket);
         let mut reply = Reply { status, headers, body: String::new() };
@@ -84,6 +88,11 @@ impl Client {
 
     pub(crate) fn open(server: &TestServer) -> Self {
         Self::open_at(server, "/dev")
+    }
+
+    /// Opens with this `Host`.
+    pub(crate) fn open_as(server: &TestServer, host: &str) -> Self {
+        Self::upgrade(server, host, "/dev", &[]).unwrap_or_else(|reply| panic!("{reply:?}")).0
     }
 
     pub(crate) fn open_at(server: &TestServer, path: &str) -> Self {

@@ -134,6 +134,7 @@ fn everybody_at_once() {
 #[test]
 fn the_connections_of_a_user() {
     let mut all = routes(&json!({}));
+    all["stages"] = json!({ "dev": {}, "live": {} });
     all["routes"]["$connect"]["authorization"] = json!("custom");
     all["routes"]["$connect"]["authorizer"] = json!("door");
     all["authorizers"] = json!({ "door": { "function": "app" } });
@@ -145,10 +146,14 @@ fn the_connections_of_a_user() {
     });
     let mut ada = [Client::open_at(&world.server, "/dev?user=ada"), Client::open_at(&world.server, "/dev?user=ada")];
     let mut bob = Client::open_at(&world.server, "/dev?user=bob");
+    let mut elsewhere = Client::open_at(&world.server, "/live?user=ada");
     let sent = request(&world.server, "POST", "/dev/@users/ada", b"for you");
     assert_eq!(sent.body, r#"{"connections":2}"#);
     for client in &mut ada {
         assert_eq!(client.hear_text(), "for you");
     }
     bob.hears_nothing();
+    elsewhere.hears_nothing();
+    assert_eq!(request(&world.server, "POST", "/live/@users/ada", b"there").body, r#"{"connections":1}"#);
+    assert_eq!(elsewhere.hear_text(), "there");
 }

@@ -1,5 +1,7 @@
 //! Messages: which route takes them, and what comes back.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::client::{Client, Heard};
@@ -144,4 +146,18 @@ fn a_mock_answers_by_its_template() {
     let mut client = Client::open(&world.server);
     client.text(r#"{"action":"ping"}"#);
     assert_eq!(client.hear_json()["pong"].as_str().map(str::len), Some(16));
+}
+
+#[test]
+fn a_connection_has_only_so_many_bytes_under_way() {
+    let world = World::new(api(&routes(&json!({}))), |event| match event["body"].is_string() {
+        true => Does::Later(Duration::from_millis(700), json!({ "statusCode": 200 })),
+        false => ok(),
+    });
+    let mut client = Client::open(&world.server);
+    let large = "x".repeat(30_000);
+    (0..40).for_each(|_| client.text(&large));
+    // The next ones are read when these are done.
+    world.events("MESSAGE", 35);
+    world.events("MESSAGE", 40);
 }

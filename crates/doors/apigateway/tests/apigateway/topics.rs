@@ -57,6 +57,10 @@ fn a_topic_integration_needs_no_function() {
     writer.text(r#"{"action":"publish"}"#);
     assert_eq!(writer.hear_json()["message"], "Internal server error");
     world.events("MESSAGE", 0);
+    let metrics = world.server.gateway.metrics.render();
+    let count = |name: &str, value: u32| metrics.contains(&format!("{name}_total{{api=\"chat1\"}} {value}\n"));
+    // Two upgrades and two messages, of which one named no room.
+    assert!(count("apigateway_integrations", 4) && count("apigateway_integration_errors", 1), "{metrics}");
 }
 
 #[test]

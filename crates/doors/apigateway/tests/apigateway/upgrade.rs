@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::client::{Client, request};
-use crate::world::{Does, World, api, app, ok, routes};
+use crate::world::{Does, HOST, World, api, app, ok, routes};
 
 #[test]
 fn connect_is_asked_and_sees_the_request() {
@@ -155,4 +155,16 @@ fn pages_of_all_origins_may_come() {
     let world = World::new(api(&routes(&json!({}))), |_| ok());
     let origin = [("origin", "https://app.example.test")];
     assert!(Client::try_open(&world.server, "/dev", &origin).is_ok());
+}
+
+#[test]
+fn handlers_are_not_sent_to_a_host_of_the_clients_choice() {
+    let world = World::new(api(&routes(&json!({}))), |_| ok());
+    let open = |host: &str| Client::open_as(&world.server, host);
+    let _clients = [open("localhost"), open("gw.example:8443"), open("evil.test")];
+    let events = world.events("CONNECT", 3);
+    let names: Vec<_> = events.iter().map(|event| event["requestContext"]["domainName"].as_str().unwrap()).collect();
+    assert_eq!(names, ["localhost", HOST, HOST]);
+    assert_eq!(events[2]["headers"]["Host"], HOST);
+    assert_eq!(events[2]["multiValueHeaders"]["Host"], json!([HOST]));
 }

@@ -29,6 +29,9 @@ pub(crate) enum Does {
     Hang,
 }
 
+/// Where clients reach the server.
+pub(crate) const HOST: &str = "gw.example:8443";
+
 type Script = dyn Fn(&Value) -> Does + Send + Sync;
 
 struct Scripted {
@@ -135,6 +138,7 @@ impl World {
             access: Arc::new(ArcSwap::from_pointee(access)),
             http: HttpCaller::new(Reach::Anywhere, None).unwrap(),
             endpoints: BTreeMap::new(),
+            host: Some(HOST.to_owned()),
         });
         let door = door.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let server = TestServer::start(TestServerOptions { doors: vec![Arc::new(door)], ..options }).unwrap();

@@ -210,7 +210,15 @@ async fn one_server_calls_the_functions_of_another() {
     let remote = |name: &str| {
         let endpoint = format!("http://{}", world.server.address).parse().unwrap();
         let (name, region, timeout) = (name.to_owned(), "local".to_owned(), Duration::from_secs(10));
-        let options = RemoteLambdaOptions { endpoint, name, region, credential: None, timeout, concurrency: 2 };
+        let options = RemoteLambdaOptions {
+            endpoint,
+            name,
+            region,
+            credential: None,
+            timeout,
+            concurrency: 2,
+            is_emulator: false,
+        };
         Arc::new(RemoteLambda::new(HttpCaller::new(Reach::Anywhere, None).unwrap(), options))
     };
     let call = |name: &str| remote(name).invoke(Bytes::from_static(b"[1]"), Call::waiting(Duration::from_secs(10)));
