@@ -8,9 +8,13 @@ import socket
 import subprocess
 import tempfile
 import time
+import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 WORK = HERE / ".work"
+TONIC = HERE / "tonic-server"
+# The cache that is the space of fanfare.toml.
+MOMENTO_CACHE = "default"
 BUN_VERSION = "1.4.5"
 START_SECONDS_MAX = 15
 STOP_SECONDS_MAX = 10
@@ -164,6 +168,29 @@ def start_mqtt(name, options, config="fanfare.toml"):
     path = WORK / "mosquitto.conf"
     path.write_text(settings)
     return Server(name, "mqtt", [str(options.mosquitto), "-c", str(path)], {}, port, options.server_core)
+
+
+def build_tonic():
+    """The bare peer of Momento's door, a cargo package of its own. Cargo does nothing when it is built already."""
+    target = WORK / "tonic-server"
+    command = ["cargo", "build", "--release", "--locked", "--quiet", "--manifest-path", str(TONIC / "Cargo.toml")]
+    subprocess.run([*command, "--target-dir", str(target)], check=True, timeout=1_200)
+    return target / "release" / "tonic-server"
+
+
+def tonic_version():
+    packages = tomllib.loads((TONIC / "Cargo.lock").read_text())["package"]
+    return next(package["version"] for package in packages if package["name"] == "tonic")
+
+
+def start_momento(name, options):
+    """Starts fanfare or the bare server of tonic-server/."""
+    port = free_port()
+    if name == "fanfare":
+        command = [str(options.fanfare), "serve", "--config", str(HERE / "fanfare.toml")]
+        command += ["--listen", f"127.0.0.1:{port}", "--data", "data"]
+        return Server(name, "momento", command, {}, port, options.server_core)
+    return Server(name, "momento", [str(options.tonic)], {"PORT": str(port)}, port, options.server_core)
 
 
 def start_gateway(options, cores=None):

@@ -82,15 +82,15 @@ def describe(result):
     )
 
 
-def idle_table(idle, servers, names):
+def idle_table(idle, servers, names, what="connection", ratio_title="Fanfare / best peer (of the lowest)"):
     cells = idle["cells"]
     rows = [
-        ("heap and stacks per connection, bytes", "anonymous_bytes", "{:,.0f}"),
-        ("resident per connection, bytes", "resident_bytes", "{:,.0f}"),
-        ("CPU per connection, µs per second", "cpu_us_per_second", "{:.3f}"),
+        (f"heap and stacks per {what}, bytes", "anonymous_bytes", "{:,.0f}"),
+        (f"resident per {what}, bytes", "resident_bytes", "{:,.0f}"),
+        (f"CPU per {what}, µs per second", "cpu_us_per_second", "{:.3f}"),
     ]
-    lines = ["", f"{idle['connections']:,} idle connections, each with one subscription.", ""]
-    lines += header(["", *names, "Fanfare / best peer (of the lowest)"])
+    lines = ["", f"{idle['connections']:,} idle {what}s, each with one subscription.", ""]
+    lines += header(["", *names, ratio_title])
     for title, figure, form in rows:
         row = [shown(cells[name][figure], form) for name in servers]
         lines.append(line([title, *row, shown_ratio(cells, figure)]))

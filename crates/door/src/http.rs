@@ -48,8 +48,9 @@ pub(crate) async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + '
     builder.http1().timer(TokioTimer::new()).header_read_timeout(timeout).max_buf_size(limits.head_bytes.max(8_192));
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256).max_header_list_size(limits.head_bytes as u32);
     let service = hyper::service::service_fn(move |request| {
-        let context = context.clone();
-        async move { Ok::<_, Infallible>(answer(request, context).await) }
+        // Boxed: hyper keeps room for it as long as the answer's body lasts, which may be a stream for days.
+        let answered = Box::pin(answer(request, context.clone()));
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);

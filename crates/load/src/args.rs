@@ -62,6 +62,9 @@ pub struct Common {
     /// Protocol level of MQTT: 4 is MQTT 3.1.1.
     #[arg(long, global = true, default_value_t = 5, value_parser = clap::value_parser!(u8).range(4..=5))]
     pub level: u8,
+    /// Subscriptions on each connection of `fanout` and `idle`; only Momento has more than one.
+    #[arg(long, global = true, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub streams: u16,
     /// The longest a measurement may take, in seconds.
     #[arg(long, global = true, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: u64,
@@ -101,12 +104,14 @@ pub enum DialectName {
     Bun,
     /// MQTT over TCP.
     Mqtt,
+    /// Momento Topics: gRPC over HTTP/2. `--space` is the cache.
+    Momento,
 }
 
 /// `fanfare bench fanout`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct FanoutArgs {
-    /// Connections that subscribe to the topic.
+    /// Connections that subscribe to the topic, or subscriptions where a connection has more than one.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub subscribers: u32,
     /// Payload bytes of a message.
@@ -146,7 +151,7 @@ pub struct PairsArgs {
 /// `fanfare bench idle`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct IdleArgs {
-    /// Connections to hold, each with one subscription.
+    /// Connections to hold, each with one subscription, or subscriptions where a connection has more than one.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub connections: u32,
     /// Topics they spread over.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::args::DialectName;
+use crate::momento;
 use crate::mqtt;
 use crate::target::Target;
 
@@ -76,12 +77,14 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
 pub(crate) enum Publisher {
     WebSocket { start: Vec<u8>, end: &'static [u8], frame: Vec<u8> },
     Mqtt(mqtt::Publisher),
+    Momento(momento::Publisher),
 }
 
 impl Publisher {
     pub(crate) fn new(target: &Target, topic: &str) -> Self {
         let (start, end) = match target.dialect {
             DialectName::Mqtt => return Self::Mqtt(mqtt::Publisher::new(target, topic)),
+            DialectName::Momento => return Self::Momento(momento::Publisher::new(target, topic)),
             DialectName::Bun => (String::new(), &b""[..]),
             DialectName::Native => {
                 let mut frame = json!({"type": "publish", "topic": topic});
@@ -107,6 +110,7 @@ impl Publisher {
                 put_text(out, frame);
             }
             Self::Mqtt(publisher) => publisher.put(out, payload),
+            Self::Momento(publisher) => publisher.put(out, payload),
         }
     }
 }

@@ -26,15 +26,18 @@ const SLEEP_MIN: Duration = Duration::from_millis(2);
 /// Runs the case.
 pub(crate) fn run(common: &Common, args: &FanoutArgs) -> anyhow::Result<FanoutReport> {
     let subscribers = args.subscribers as usize;
-    let mut fleet = Fleet::new(Target::new(common)?, subscribers + 1)?;
+    let target = Target::new(common)?;
+    let links = target.links(subscribers)?;
+    let mut fleet = Fleet::new(target, links + 1)?;
     let topic = muster::run_topic("fanout");
-    let plans = (0..=subscribers).map(|link| Plan { topic: topic.clone(), is_subscriber: link < subscribers });
+    let plans = (0..=links).map(|link| Plan { topic: topic.clone(), is_subscriber: link < links });
     let plans: Vec<Plan> = plans.collect();
     let welcome = muster::open(&mut fleet, 0, plans.into_iter(), common)?;
     let under_way_max = welcome.receive_maximum.map_or(u64::MAX, u64::from);
     if u64::from(args.burst) > under_way_max {
         bail!("--burst: the server takes {under_way_max} messages before it acknowledges one");
     }
+    fleet.target.check_burst(args.burst, args.size)?;
     let mut load = Load {
         publisher: Publisher::new(&fleet.target, &topic),
         watch: Watch::new(&fleet, args)?,
@@ -67,6 +70,8 @@ struct Watch {
     reader: Reader,
     filling: Filling,
     ledger: Ledger,
+    /// The publisher's connection, behind those of the subscribers.
+    publisher: usize,
     /// The sequence that each subscriber expects.
     next: Vec<u64>,
     deliveries: u64,
@@ -81,7 +86,8 @@ impl Watch {
         Ok(Self {
             reader: Reader::new(fleet.target.dialect, filling.size()),
             filling,
-            ledger: Ledger::new(UNDER_WAY_MAX),
+            ledger: Ledger::new(UNDER_WAY_MAX, fleet.target.is_ordered()),
+            publisher: args.subscribers as usize / fleet.target.streams,
             next: vec![0; args.subscribers as usize],
             deliveries: 0,
             acknowledged: fleet.target.is_acknowledged().then_some(0),
@@ -107,13 +113,15 @@ impl Watch {
 
     fn complain(&self, link: usize, next: u64, payload: &[u8]) -> anyhow::Error {
         let published = self.ledger.published();
+        let expected =
+            self.ledger.get(next).and_then(|(head, _)| read_head(head)).map_or(next, |(expected, _)| expected);
         match read_head(payload) {
             _ if next + self.ledger.capacity() < published => anyhow::anyhow!(
                 "subscriber {link} is {} messages behind: the rate is more than it gets",
                 published - next
             ),
-            Some((got, _)) if got != next => anyhow::anyhow!(
-                "subscriber {link} received message {got} where {next} comes next ({published} published)"
+            Some((got, _)) if got != expected => anyhow::anyhow!(
+                "subscriber {link} received message {got} where {expected} comes next ({published} published)"
             ),
             _ => anyhow::anyhow!("subscriber {link} received message {next} with other bytes than were sent"),
         }
@@ -134,6 +142,9 @@ impl Listener for Watch {
         let Some(next) = self.next.get_mut(link) else {
             bail!("the publisher received a message though it subscribed to nothing");
         };
+        if *next == self.ledger.ordered() {
+            self.ledger.order(read_head(payload));
+        }
         match self.ledger.get(*next) {
             Some((head, stamp)) if self.filling.matches(head, payload) => {
                 *next += 1;
@@ -150,7 +161,7 @@ impl Listener for Watch {
 
     fn acknowledged(&mut self, link: usize, _: u64) -> anyhow::Result<()> {
         match &mut self.acknowledged {
-            Some(count) if *count < self.ledger.published() && link == self.next.len() => *count += 1,
+            Some(count) if *count < self.ledger.published() && link == self.publisher => *count += 1,
             _ => bail!("connection {link} was thanked for a message that it did not publish"),
         }
         Ok(())
@@ -204,7 +215,7 @@ impl Load<'_> {
     fn keep_up(&mut self, burst: u64, due: u64) -> anyhow::Result<()> {
         let now = self.fleet.now();
         let has_room = self.watch.unacknowledged() + burst <= self.under_way_max;
-        if now >= due && has_room && self.fleet.is_flushed(self.place()) {
+        if now >= due && has_room && self.fleet.is_flushed(self.watch.publisher) {
             self.publish(burst, due)?;
         }
         let wait = Duration::from_nanos(due.saturating_sub(now));
@@ -220,12 +231,7 @@ impl Load<'_> {
             self.watch.filling.write(&head, &mut self.payload);
             self.publisher.put(&mut self.bytes, &self.payload);
         }
-        self.fleet.send(self.place(), &self.bytes)
-    }
-
-    /// The publisher's place behind the subscribers.
-    fn place(&self) -> usize {
-        self.watch.next.len()
+        self.fleet.send(self.watch.publisher, &self.bytes)
     }
 
     /// Waits until everybody has everything, and the publisher's thanks.

@@ -22,7 +22,7 @@ const FILES_SPARE: u64 = 64;
 pub(crate) trait Listener {
     /// A connection is open, and subscribed where it should be.
     fn ready(&mut self, link: usize, welcome: Welcome, at: u64) -> anyhow::Result<()>;
-    /// A text message.
+    /// A text message. Subscriptions count through where a connection has several of them.
     fn text(&mut self, link: usize, text: &[u8], at: u64) -> anyhow::Result<()>;
     /// A message that is marked as sent before.
     fn repeated(&mut self, link: usize, _: &[u8], _: u64) -> anyhow::Result<()> {
@@ -157,6 +157,7 @@ fn drain(
             let told = match event {
                 Event::Ready(welcome) => listener.ready(index, welcome, at),
                 Event::Text(text) => listener.text(index, text, at),
+                Event::Subscribed(stream, text) => listener.text(index * target.streams + stream, text, at),
                 Event::Repeated(text) => listener.repeated(index, text, at),
                 Event::Acknowledged => listener.acknowledged(index, at),
             };

@@ -32,29 +32,31 @@ pub(crate) fn run(common: &Common, args: &IdleArgs) -> anyhow::Result<IdleReport
     let connections = args.connections as usize;
     let topics = args.topics.min(args.connections) as usize;
     let checked = topics.min(CHECKED_TOPICS_MAX);
-    let mut fleet = Fleet::new(Target::new(common)?, connections + checked)?;
+    let target = Target::new(common)?;
+    let (links, streams) = (target.links(connections)?, target.streams);
+    let mut fleet = Fleet::new(target, links + checked)?;
     let server = common.pid.map(Process::new).transpose()?;
     let base = muster::run_topic("idle");
     let topics: Vec<Rc<str>> = (0..topics).map(|topic| format!("{base}/{topic}").into()).collect();
     let publishers = topics[..checked].iter();
     let publishers = publishers.map(|topic| Plan { topic: Rc::clone(topic), is_subscriber: false });
     // They also run every path of the server once before its memory is read.
-    muster::open(&mut fleet, connections, publishers, common)?;
+    muster::open(&mut fleet, links, publishers, common)?;
     let before = rest(&mut fleet, server)?;
     let slab_before = slab_bytes();
 
     let started = Instant::now();
     let plan = |link: usize| Plan { topic: Rc::clone(&topics[link % topics.len()]), is_subscriber: true };
-    muster::open(&mut fleet, 0, (0..connections).map(plan), common)?;
+    muster::open(&mut fleet, 0, (0..links).map(plan), common)?;
     let opening_seconds = started.elapsed().as_secs_f64();
     let open = rest(&mut fleet, server)?;
     let slab = slab_before.zip(slab_bytes()).map(|(before, open)| open.saturating_sub(before));
 
     let (hold_seconds, cpu_us_per_second) = hold(&mut fleet, server, common, args)?;
-    let topic_of = |link: usize| link % topics.len();
-    let places = connections..connections + checked;
+    let topic_of = |subscription: usize| subscription / streams % topics.len();
+    let places = links..links + checked;
     let checked_deliveries = muster::check(&mut fleet, &topics, places, connections, topic_of)?;
-    let closed = server.map(|server| close(&mut fleet, connections, server)).transpose()?;
+    let closed = server.map(|server| close(&mut fleet, links, server)).transpose()?;
     let memory = before.zip(open).zip(closed);
     Ok(IdleReport {
         connections: args.connections,
@@ -106,8 +108,8 @@ fn wait(fleet: &mut Fleet, time: Duration) -> anyhow::Result<()> {
 }
 
 /// Closes the connections, and reads the server's memory when it had time to notice.
-fn close(fleet: &mut Fleet, connections: usize, server: Process) -> anyhow::Result<Memory> {
-    for link in 0..connections {
+fn close(fleet: &mut Fleet, links: usize, server: Process) -> anyhow::Result<Memory> {
+    for link in 0..links {
         fleet.cut(link);
     }
     wait(fleet, CLOSING)?;

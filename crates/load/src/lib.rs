@@ -4,17 +4,19 @@
 //! less than the server it measures. Every case checks what it received byte for byte: a server that
 //! loses, repeats, reorders or alters a message makes the run fail.
 //!
-//! It is not a client library: it speaks just enough of three dialects (Fanfare's native protocol, the
-//! bare one of `bench/bun-server.js`, and MQTT), without TLS.
+//! It is not a client library: it speaks just enough of four dialects (Fanfare's native protocol, the
+//! bare one of `bench/bun-server.js`, MQTT, and Momento Topics), without TLS.
 
 mod args;
 mod dialect;
 mod fanout;
 mod fleet;
 mod frames;
+mod http2;
 mod idle;
 mod link;
 mod measure;
+mod momento;
 mod mqtt;
 mod muster;
 mod offline;
@@ -26,6 +28,7 @@ mod process;
 mod report;
 mod storm;
 mod target;
+mod topicitem;
 mod websocket;
 mod wire;
 
@@ -55,6 +58,9 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
 /// As [`run`].
 pub fn measure_case(args: &BenchArgs) -> anyhow::Result<Report> {
     let common = &args.common;
+    if common.streams > 1 && !matches!(args.case, Case::Fanout(_) | Case::Idle(_)) {
+        anyhow::bail!("--streams: only fanout and idle have connections with more than one subscription");
+    }
     Ok(match &args.case {
         Case::Fanout(case) => Report::Fanout(fanout::run(common, case)?),
         Case::Pairs(case) => Report::Pairs(pairs::run(common, case)?),

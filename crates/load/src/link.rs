@@ -69,7 +69,9 @@ pub(crate) enum Event<'a> {
     Ready(Welcome),
     /// A message, undecoded over WebSocket, a payload in MQTT.
     Text(&'a [u8]),
-    /// The same, marked as sent before.
+    /// A message of one of the connection's subscriptions, a payload.
+    Subscribed(usize, &'a [u8]),
+    /// The same as `Text`, marked as sent before.
     Repeated(&'a [u8]),
     /// The server took over the next one of the published messages.
     Acknowledged,

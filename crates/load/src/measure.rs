@@ -158,6 +158,7 @@ mod tests {
             dialect: crate::args::DialectName::Bun,
             qos: 0,
             level: 5,
+            streams: 1,
             seconds: 1,
         };
         let cost = Window::begin(&args).unwrap().end(10).unwrap();

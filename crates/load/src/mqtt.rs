@@ -224,6 +224,7 @@ mod tests {
             dialect: DialectName::Mqtt,
             qos,
             level,
+            streams: 1,
             seconds: 1,
         };
         Target::new(&common).unwrap()
@@ -241,7 +242,7 @@ mod tests {
         let count = conversation.read(target, &plan, bytes, out, &mut |event| {
             told += match event {
                 Event::Ready(_) => "ready ",
-                Event::Text(_) => "text ",
+                Event::Text(_) | Event::Subscribed(..) => "text ",
                 Event::Repeated(_) => "repeated ",
                 Event::Acknowledged => "acknowledged ",
             };

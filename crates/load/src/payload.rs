@@ -62,16 +62,53 @@ impl Filling {
     }
 }
 
-/// The heads of the messages that are under way, by sequence, in a ring.
+/// The heads of the messages that are under way, in a ring, and the order in which they come.
+///
+/// That is the order of their sequences, or, where the server may choose, the order in which the first
+/// subscriber got them: the others have to get them in the same.
 pub(crate) struct Ledger {
     ring: Vec<(Head, u64)>,
     published: u64,
+    /// The sequences by their places in the order; empty where that is the order.
+    order: Vec<u64>,
+    /// Places that are taken.
+    ordered: u64,
+    /// By sequence: whether the message has a place.
+    has_place: Vec<bool>,
 }
 
 impl Ledger {
     /// Remembers the last `capacity` messages.
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { ring: vec![([0; HEAD_BYTES], 0); capacity.next_power_of_two()], published: 0 }
+    pub(crate) fn new(capacity: usize, is_ordered: bool) -> Self {
+        let capacity = capacity.next_power_of_two();
+        let free = if is_ordered { 0 } else { capacity };
+        Self {
+            ring: vec![([0; HEAD_BYTES], 0); capacity],
+            published: 0,
+            order: vec![0; free],
+            ordered: 0,
+            has_place: vec![true; free],
+        }
+    }
+
+    /// Messages that have a place in the order.
+    pub(crate) fn ordered(&self) -> u64 {
+        if self.order.is_empty() { self.published } else { self.ordered }
+    }
+
+    /// Gives the next place to a message that came first of all, if it is one that may have it.
+    pub(crate) fn order(&mut self, head: Option<(u64, u64)>) {
+        let is_known = |sequence: &u64| *sequence < self.published && sequence + self.capacity() >= self.published;
+        let Some(sequence) = head.map(|(sequence, _)| sequence).filter(is_known) else {
+            return;
+        };
+        let slot = self.slot(sequence);
+        if let Some(has_place @ false) = self.has_place.get_mut(slot) {
+            *has_place = true;
+            let place = self.slot(self.ordered);
+            self.order[place] = sequence;
+            self.ordered += 1;
+        }
     }
 
     /// Messages published so far, which is also the sequence of the next one.
@@ -89,15 +126,19 @@ impl Ledger {
         let head = head(self.published, stamp);
         let slot = self.slot(self.published);
         self.ring[slot] = (head, stamp);
+        if let Some(has_place) = self.has_place.get_mut(slot) {
+            *has_place = false;
+        }
         self.published += 1;
         head
     }
 
-    /// Head and stamp of a message, while it is remembered.
+    /// Head and stamp of the message at a place of the order, while it is remembered.
     #[inline]
-    pub(crate) fn get(&self, sequence: u64) -> Option<&(Head, u64)> {
-        let is_known = sequence < self.published && sequence + self.capacity() >= self.published;
-        is_known.then(|| &self.ring[self.slot(sequence)])
+    pub(crate) fn get(&self, place: u64) -> Option<&(Head, u64)> {
+        let is_known = place < self.ordered() && place + self.capacity() >= self.published;
+        let sequence = || self.order.get(self.slot(place)).copied().unwrap_or(place);
+        is_known.then(|| &self.ring[self.slot(sequence())])
     }
 
     fn slot(&self, sequence: u64) -> usize {
@@ -136,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_ledger_forgets_what_is_older_than_its_ring() {
-        let mut ledger = Ledger::new(3);
+        let mut ledger = Ledger::new(3, true);
         assert_eq!(ledger.capacity(), 4);
         assert!(ledger.get(0).is_none());
         for stamp in 10..16 {
@@ -147,5 +188,23 @@ mod tests {
         assert_eq!(ledger.get(2).map(|(_, stamp)| *stamp), Some(12));
         assert_eq!(ledger.get(5).map(|(head, _)| *head), Some(head(5, 15)));
         assert!(ledger.get(6).is_none());
+    }
+
+    #[test]
+    fn where_the_server_chooses_the_order_it_chooses_once() {
+        let mut ledger = Ledger::new(4, false);
+        for stamp in 10..13 {
+            ledger.publish(stamp);
+        }
+        assert!(ledger.get(0).is_none());
+        for sequence in [2, 2, 0, 7, 1] {
+            ledger.order(Some((sequence, 0)));
+        }
+        ledger.order(None);
+        let stamps: Vec<_> = (0..4).map(|place| ledger.get(place).map(|(_, stamp)| *stamp)).collect();
+        assert_eq!(stamps, [Some(12), Some(10), Some(11), None]);
+        ledger.publish(13);
+        ledger.order(Some((3, 0)));
+        assert_eq!((ledger.ordered(), ledger.get(3).map(|(_, stamp)| *stamp)), (4, Some(13)));
     }
 }

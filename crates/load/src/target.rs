@@ -7,6 +7,7 @@ use fanfare_mqtt_codec::{Level, Qos};
 use fanfare_websocket::handshake;
 
 use crate::args::{Common, DialectName};
+use crate::momento;
 
 /// Source addresses to spread over, so that the ports of one do not run out.
 const LOOPBACK_SOURCES: u32 = 64;
@@ -31,6 +32,8 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) token: Option<String>,
     pub(crate) space: String,
+    /// Subscriptions on each connection that subscribes.
+    pub(crate) streams: usize,
     pub(crate) qos: Qos,
     pub(crate) level: Level,
     pub(crate) session: Session,
@@ -38,12 +41,15 @@ pub(crate) struct Target {
     pub(crate) clients: String,
     /// One key serves all handshakes: nothing between here and the server caches them.
     pub(crate) key: String,
-    host: String,
+    pub(crate) host: String,
     base: String,
 }
 
 impl Target {
     pub(crate) fn new(common: &Common) -> anyhow::Result<Self> {
+        if common.streams > 1 && common.dialect != DialectName::Momento {
+            bail!("--streams: only a connection of --dialect momento has more than one subscription");
+        }
         let place = Place::parse(&common.url)?;
         let address = (place.host.as_str(), place.port)
             .to_socket_addrs()
@@ -55,6 +61,7 @@ impl Target {
             address,
             token: common.token.as_ref().map(|token| token.0.clone()),
             space: common.space.clone(),
+            streams: usize::from(common.streams),
             qos: if common.qos == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce },
             level: if common.level == 4 { Level::V4 } else { Level::V5 },
             session: Session::Transient,
@@ -79,7 +86,33 @@ impl Target {
 
     /// Whether the server acknowledges what is published.
     pub(crate) fn is_acknowledged(&self) -> bool {
-        self.dialect == DialectName::Mqtt && self.qos > Qos::AtMostOnce
+        match self.dialect {
+            DialectName::Momento => true,
+            DialectName::Mqtt => self.qos > Qos::AtMostOnce,
+            DialectName::Native | DialectName::Bun => false,
+        }
+    }
+
+    /// Whether messages that are published at once keep their order. Calls of gRPC are independent of each other.
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.dialect != DialectName::Momento
+    }
+
+    /// Whether a burst may be under way without an answer.
+    pub(crate) fn check_burst(&self, burst: u32, size: u32) -> anyhow::Result<()> {
+        let bytes = u64::from(burst) * (u64::from(size) + momento::PUBLISH_BYTES);
+        if self.dialect == DialectName::Momento && bytes > momento::UNANSWERED_BYTES_MAX {
+            bail!("--burst: {bytes} bytes at once, more than {} are not sent here", momento::UNANSWERED_BYTES_MAX);
+        }
+        Ok(())
+    }
+
+    /// The connections that so many subscriptions take.
+    pub(crate) fn links(&self, subscriptions: usize) -> anyhow::Result<usize> {
+        if !subscriptions.is_multiple_of(self.streams) {
+            bail!("--streams: {subscriptions} subscriptions do not fill connections of {}", self.streams);
+        }
+        Ok(subscriptions / self.streams)
     }
 
     /// The source address of connection `index`, where that is ours to choose.

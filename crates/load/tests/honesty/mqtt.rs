@@ -50,7 +50,7 @@ fn hear(state: &Mutex<State>, stream: &mut TcpStream, level: Level, packet: Pack
             say(stream, |out| {
                 Suback { packet_id, codes, diagnostics: Default::default() }.encode(level, PACKET_MAX, out)
             })?;
-            state.subscribers.push((subscription.filter.to_owned(), stream.try_clone().ok()?));
+            state.subscribers.push((subscription.filter.to_owned(), 0, stream.try_clone().ok()?));
         }
         Packet::Publish(received) => {
             if let Some(packet_id) = received.packet_id {

@@ -10,7 +10,7 @@ use fanfare_websocket::{Decoder, Incoming, Limits, MessageKind, Role, encode_mes
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::mqtt;
+use crate::{momento, mqtt};
 
 /// The publish at which the fault shows, to one of the subscribers.
 const FAULTY: u64 = 7;
@@ -33,7 +33,8 @@ pub(crate) enum Fault {
 pub(crate) struct State {
     dialect: DialectName,
     fault: Fault,
-    pub(crate) subscribers: Vec<(String, TcpStream)>,
+    /// Topic and stream of each; only Momento has more than one stream on a connection.
+    pub(crate) subscribers: Vec<(String, u32, TcpStream)>,
     pub(crate) published: u64,
     connections: u64,
     held: Option<Vec<u8>>,
@@ -50,6 +51,7 @@ pub(crate) fn start(dialect: DialectName, fault: Fault) -> String {
             let state = Arc::clone(&state);
             thread::spawn(move || match dialect {
                 DialectName::Mqtt => mqtt::converse(stream, &state),
+                DialectName::Momento => momento::converse(stream, &state),
                 _ => converse(stream, &state),
             });
         }
@@ -78,7 +80,7 @@ fn converse(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
         // Nobody publishes between the answer and the subscription that it promises.
         let mut state = state.lock();
         stream.write_all(&greeting).ok()?;
-        state.subscribers.push((path.clone(), stream.try_clone().ok()?));
+        state.subscribers.push((path.clone(), 0, stream.try_clone().ok()?));
     } else {
         stream.write_all(&greeting).ok()?;
     }
@@ -129,7 +131,7 @@ fn native(state: &Mutex<State>, stream: &mut TcpStream, text: &[u8]) -> Option<(
             // Nobody publishes between the answer and the subscription that it promises.
             let mut state = state.lock();
             say(stream, json!({"type": "subscribed", "id": frame["id"], "topic": topic, "position": "a-0"}))?;
-            state.subscribers.push((topic.to_owned(), stream.try_clone().ok()?));
+            state.subscribers.push((topic.to_owned(), 0, stream.try_clone().ok()?));
             Some(())
         }
         "publish" => {
@@ -170,6 +172,7 @@ pub(crate) fn publish(state: &Mutex<State>, topic: &str, whole: &[u8]) {
             strange.clear();
         }
         Fault::Closes if state.dialect == DialectName::Mqtt => strange = vec![0xe0, 2, 0x8b, 0],
+        Fault::Closes if state.dialect == DialectName::Momento => strange = momento::GOAWAY.to_vec(),
         Fault::Closes => strange = vec![0x88, 2, 3, 0xf4],
         Fault::Complains => {
             strange = text_frame(br#"{"type":"gap","topic":"t","position":"a-1"}"#);
@@ -177,11 +180,15 @@ pub(crate) fn publish(state: &Mutex<State>, topic: &str, whole: &[u8]) {
         Fault::None | Fault::Refuses => {}
     }
     let mut chosen = true;
-    state.subscribers.retain_mut(|(subscribed, stream)| {
+    let dialect = state.dialect;
+    state.subscribers.retain_mut(|(subscribed, id, stream)| {
         if subscribed != topic {
             return true;
         }
         let bytes = if std::mem::take(&mut chosen) { &strange[..] } else { whole };
-        stream.write_all(bytes).is_ok()
+        match dialect {
+            DialectName::Momento => stream.write_all(&momento::address(bytes, *id)).is_ok(),
+            _ => stream.write_all(bytes).is_ok(),
+        }
     });
 }
