@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use fanfare_core::{Joined, MemoryLog, Offset, Position, Since, SpaceSettings};
 
-use crate::support::{Bench, EPOCH, Shelf, filter, offsets, space};
+use crate::support::{Bench, EPOCH, Shelf, filter, offsets, retained, space};
 
 fn after(offset: Offset) -> Since {
     Since::After(Position { epoch: EPOCH, offset })
@@ -137,4 +137,23 @@ fn history_answers_whether_it_is_everything() {
     assert_eq!((offsets(&page.messages), position.offset, recovered), (vec![4, 5], 5, true));
     let (page, position, recovered) = ask(after(9), 3);
     assert_eq!((page.messages.len(), position.offset, recovered), (0, 5, false));
+}
+
+#[test]
+fn a_space_that_is_forgotten_keeps_its_numbering_and_nothing_else() {
+    let shelf = Arc::new(Shelf::default());
+    for bench in [in_memory(), cold(&shelf)] {
+        for number in 0..500 {
+            bench.publish(&format!("t{}", number % 7), "x", 0).unwrap();
+        }
+        bench.core.publish(&bench.ann, retained("r", "last"), None, 0, None).unwrap();
+        bench.core.forget(&space());
+        assert_eq!(bench.core.kept(&space()).0, 0);
+        assert_eq!(bench.core.retained_count(&space()), 0);
+        assert_eq!(bench.join("#", after(3)).recovered, Some(false), "what is gone is a loss");
+        assert_eq!(bench.publish("t", "new", 0).unwrap().position.offset, 502);
+        assert_eq!(offsets(&bench.kept("#")), [502]);
+        bench.core.forget("unknown");
+    }
+    assert_eq!(shelf.offsets("default"), [502], "the log forgets, too");
 }
