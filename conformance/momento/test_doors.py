@@ -48,3 +48,16 @@ def test_spaces_are_apart(node, server, topic):
     app.publish(CACHE, topic, "here").must()
     app.publish(DEFAULT, topic, "there").must()
     assert (here.value(), there.value()) == ("here", "there")
+
+
+def test_signs_that_are_wildcards_elsewhere(node, server, topic):
+    """C30: what other doors cannot have in a topic stands there in percent-encoding."""
+    name, elsewhere = f"#{topic}+", f"%23{topic}%2B"
+    app = node.at(server)
+    subscription = app.subscribe(CACHE, name)
+    with Client(server) as native:
+        native.subscribe(elsewhere, space=CACHE)
+        app.publish(CACHE, name, "there").must()
+        assert native.texts(1) == ["there"]
+        native.publish(elsewhere, "back", space=CACHE)
+    assert [item.value for item in subscription.wait(count=2)] == ["there", "back"]
