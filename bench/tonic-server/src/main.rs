@@ -97,7 +97,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             terminate.recv().await;
         }
     };
-    let server = tonic::transport::Server::builder().tcp_nodelay(true).add_service(PubsubServer::new(Topics::default()));
+    let server =
+        tonic::transport::Server::builder().tcp_nodelay(true).add_service(PubsubServer::new(Topics::default()));
     // Streams do not end by themselves: whoever waits for them waits for ever.
     tokio::select! {
         served = server.serve(([127, 0, 0, 1], port).into()) => served?,
