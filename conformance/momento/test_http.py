@@ -24,7 +24,7 @@ def test_publish(node, server, topic):
         400: (with_header, f"{path}?token={inner}"),
         401: (curl, f"{path}?token=garbage"),
         403: (with_header, f"/topics/{CACHE}/other"),
-        404: (curl, f"/topics/nope/{topic}"),
+        404: (Curl(server, make_key(server, "superuser", None)), f"/topics/nope/{topic}"),
     }.items():
         got, body = who.call(asked, *post)
         assert got == status, (asked, body)

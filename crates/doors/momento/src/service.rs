@@ -7,7 +7,7 @@ use fanfare_momento::grpc::web::Dialect;
 use fanfare_momento::http::TopicPath;
 use fanfare_momento::method::Method;
 use http::Request;
-use http::header::CONTENT_TYPE;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use hyper::body::Incoming;
 
@@ -44,13 +44,22 @@ impl HttpService for CallService {
     }
 }
 
-/// Answers the HTTP interface. `/topics/{topic}` with one name alone is that of AWS IoT.
+/// What AWS IoT's publish may have in its query, and nobody else.
+const OF_IOT: [&str; 6] = ["qos", "retain", "contentType", "messageExpiry", "responseTopic", "X-Amz-Signature"];
+
+/// Answers the HTTP interface. AWS IoT publishes under the same paths: `/topics/{topic}`, where a topic
+/// may have two levels.
 pub(crate) struct TopicService(pub(crate) Arc<Shared>);
 
 impl HttpService for TopicService {
     fn claims(&self, head: &Parts) -> bool {
-        let methods = [http::Method::POST, http::Method::GET, http::Method::OPTIONS];
-        methods.contains(&head.method) && TopicPath::parse(head.uri.path()).is_some()
+        let Some(path) = TopicPath::parse(head.uri.path()) else { return false };
+        match head.method {
+            http::Method::GET | http::Method::OPTIONS => true,
+            http::Method::POST if is_of_iot(head) => false,
+            http::Method::POST => has_key(head) || self.0.caches.get(&path.cache).is_some(),
+            _ => false,
+        }
     }
 
     fn takes_any_origin(&self, _head: &Parts) -> bool {
@@ -61,6 +70,28 @@ impl HttpService for TopicService {
         let shared = self.0.clone();
         Box::pin(async move { plain::answer(shared, request, context).await })
     }
+}
+
+/// Who signs as AWS has it, or gives a message properties of MQTT, means AWS IoT.
+fn is_of_iot(head: &Parts) -> bool {
+    let is_signed = authorization(head).is_some_and(|value| value.starts_with("AWS4-"));
+    let has_properties = head.headers.keys().any(|name| name.as_str().starts_with("x-amz-mqtt5-"));
+    is_signed || has_properties || names(head).any(|name| OF_IOT.contains(&name))
+}
+
+/// Keys of this door's stand alone in their header, or in the query.
+fn has_key(head: &Parts) -> bool {
+    let is_key = |value: &str| !value.is_empty() && !value.starts_with("Bearer ");
+    authorization(head).is_some_and(is_key) || names(head).any(|name| name == "token")
+}
+
+fn authorization(head: &Parts) -> Option<&str> {
+    head.headers.get(AUTHORIZATION)?.to_str().ok()
+}
+
+/// Names of the query's parameters.
+fn names(head: &Parts) -> impl Iterator<Item = &str> {
+    head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split('=').next())
 }
 
 fn dialect(head: &Parts) -> Option<Dialect> {
