@@ -313,7 +313,7 @@ def bundle():
 
 @cache
 def rust_program():
-    """The program in rust/, built by the first test that asks for it."""
+    """The program in rust/, built when it is first asked for."""
     target = WORK / "rust"
     command = ["cargo", "build", "--quiet", "--locked", "--manifest-path", HERE / "rust/Cargo.toml", "--target-dir", target]
     with locked("rust"):

@@ -5,8 +5,8 @@
     python conformance/momento/checks.py                                   # which test proves which check
     FANFARE=... python conformance/momento/table.py                        # what applications see when something fails
 
-It needs `requirements.txt` and `package.json` of the folder above, Chromium, and cargo: the program in `rust/` is built by the
-first test that asks for it. Tests may run at the same time: `-n 3`.
+It needs `requirements.txt` and `package.json` of the folder above, Chromium, and cargo: the program in `rust/` is built before
+the first test. Tests may run at the same time: `-n 3`.
 
 - A docstring begins with the numbers of its acceptance checks, or `More:`.
 - Nothing of the SDKs is changed. They are pointed at the server as docs/momento.md says.
@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from chromium import Chromium
-from clients import Jsdom, Node, Page, Python, Rust, bundle
+from clients import Jsdom, Node, Page, Python, Rust, bundle, rust_program
 from fanfare import Server
 from gateway import CONFIG
 from link import Link
@@ -26,6 +26,12 @@ from link import Link
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
+
+
+def pytest_sessionstart(session):
+    """What takes minutes the first time is made before the time of a test begins, once for all who run tests."""
+    if not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
+        rust_program()
 
 
 @pytest.fixture(scope="session")

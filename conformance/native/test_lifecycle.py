@@ -55,7 +55,7 @@ def test_a_port_that_is_taken(option):
 
 def test_misuse_is_told_in_one_line(tmp_path):
     done = run("serve", "--app", "app.toml", "--in-memory", "--listen", "127.0.0.1:0", cwd=tmp_path)
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "--app" in done.stderr
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "app.toml" in done.stderr
 
 
 def test_sigterm_says_goodbye():

@@ -147,7 +147,7 @@ fn make_authority(folder: &Path, now: OffsetDateTime) -> Result<(String, Issuer<
     let notes = format!("# key = {}\n# expires = {}\n", tail(&key), params.not_after.unix_timestamp());
     let certificate = params.self_signed(&key)?.pem() + &notes;
     keep(folder, (CA_FILE, &certificate), (CA_KEY_FILE, &key.serialize_pem()))?;
-    tracing::info!(file = %folder.join(CA_FILE).display(), "a certificate authority was made; clients that trust it can use TLS");
+    tracing::debug!(file = %folder.join(CA_FILE).display(), "a certificate authority was made; clients that trust it can use TLS");
     Ok((certificate, Issuer::new(params, key)))
 }
 
