@@ -191,24 +191,6 @@ struct RefusalBody<'a> {
     request_id: &'a str,
 }
 
-/// A close frame of ours: code and reason.
-pub type Close = (u16, &'static str);
-
-/// `DELETE` on a connection.
-pub const CLOSE_DELETED: Close = (1000, "");
-/// Idle for too long, open for too long, or the server stops.
-pub const CLOSE_GOING_AWAY: Close = (1001, "Going away");
-/// The client broke the protocol.
-pub const CLOSE_PROTOCOL: Close = (1002, "");
-/// A binary message, where there are to be none.
-pub const CLOSE_BINARY: Close = (1003, "");
-/// A text message that is not UTF-8.
-pub const CLOSE_NOT_UTF8: Close = (1007, "");
-/// Who connected is no longer let in.
-pub const CLOSE_POLICY: Close = (1008, "");
-/// A frame or a message that is too large.
-pub const CLOSE_TOO_LARGE: Close = (1009, "");
-
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending<'a> {
@@ -241,23 +223,6 @@ pub enum Ending<'a> {
     Policy,
 }
 
-impl Ending<'_> {
-    /// The close frame that the gateway sends of its own accord, if it does.
-    #[must_use]
-    pub const fn close(&self) -> Option<Close> {
-        match self {
-            Self::Client { .. } | Self::Lost => None,
-            Self::Idle | Self::Expired | Self::Stopping => Some(CLOSE_GOING_AWAY),
-            Self::Deleted => Some(CLOSE_DELETED),
-            Self::TooLarge => Some(CLOSE_TOO_LARGE),
-            Self::Binary => Some(CLOSE_BINARY),
-            Self::NotUtf8 => Some(CLOSE_NOT_UTF8),
-            Self::Protocol => Some(CLOSE_PROTOCOL),
-            Self::Policy => Some(CLOSE_POLICY),
-        }
-    }
-}
-
 /// `disconnectStatusCode` and `disconnectReason` of the event that tells of an end.
 #[must_use]
 pub const fn disconnect_of(ending: Ending<'_>) -> (u16, &str) {
@@ -265,7 +230,7 @@ pub const fn disconnect_of(ending: Ending<'_>) -> (u16, &str) {
         Ending::Client { code: Some(code), reason } => (code, reason),
         Ending::Client { code: None, .. } => (1005, "Client-side close frame status not set"),
         Ending::Lost => (1006, "Connection closed abnormally"),
-        Ending::Idle | Ending::Expired | Ending::Stopping => CLOSE_GOING_AWAY,
+        Ending::Idle | Ending::Expired | Ending::Stopping => (1001, "Going away"),
         Ending::Deleted => (1000, "Connection Closed Normally"),
         Ending::TooLarge => (1009, "Message too long"),
         Ending::Binary => (1003, "Binary is not supported"),
@@ -334,23 +299,22 @@ mod tests {
 
     #[test]
     fn what_functions_hear_of_an_end() {
-        for (ending, expected, close) in [
-            (Ending::Client { code: None, reason: "" }, (1005, "Client-side close frame status not set"), None),
-            (Ending::Client { code: Some(1001), reason: "" }, (1001, ""), None),
-            (Ending::Client { code: Some(4001), reason: "bye" }, (4001, "bye"), None),
-            (Ending::Lost, (1006, "Connection closed abnormally"), None),
-            (Ending::Idle, (1001, "Going away"), Some((1001, "Going away"))),
-            (Ending::Expired, (1001, "Going away"), Some((1001, "Going away"))),
-            (Ending::Stopping, (1001, "Going away"), Some((1001, "Going away"))),
-            (Ending::Deleted, (1000, "Connection Closed Normally"), Some((1000, ""))),
-            (Ending::TooLarge, (1009, "Message too long"), Some((1009, ""))),
-            (Ending::Binary, (1003, "Binary is not supported"), Some((1003, ""))),
-            (Ending::NotUtf8, (1007, "Text is not UTF-8"), Some((1007, ""))),
-            (Ending::Protocol, (1002, "Protocol error"), Some((1002, ""))),
-            (Ending::Policy, (1008, "Policy violation"), Some((1008, ""))),
+        for (ending, expected) in [
+            (Ending::Client { code: None, reason: "" }, (1005, "Client-side close frame status not set")),
+            (Ending::Client { code: Some(1001), reason: "" }, (1001, "")),
+            (Ending::Client { code: Some(4001), reason: "bye" }, (4001, "bye")),
+            (Ending::Lost, (1006, "Connection closed abnormally")),
+            (Ending::Idle, (1001, "Going away")),
+            (Ending::Expired, (1001, "Going away")),
+            (Ending::Stopping, (1001, "Going away")),
+            (Ending::Deleted, (1000, "Connection Closed Normally")),
+            (Ending::TooLarge, (1009, "Message too long")),
+            (Ending::Binary, (1003, "Binary is not supported")),
+            (Ending::NotUtf8, (1007, "Text is not UTF-8")),
+            (Ending::Protocol, (1002, "Protocol error")),
+            (Ending::Policy, (1008, "Policy violation")),
         ] {
             assert_eq!(disconnect_of(ending), expected);
-            assert_eq!(ending.close(), close);
         }
     }
 }

@@ -23,6 +23,9 @@ use crate::endpoints::EndpointError;
 /// The largest answer of a web server or service, in bytes: a function's.
 const ANSWER_BYTES_MAX: usize = 6 << 20;
 
+/// What Lambda answers for a call that nobody waits for.
+const TAKEN: u16 = 202;
+
 /// The upgrade request, as far as events and templates show it.
 #[derive(Clone, Debug)]
 pub(crate) struct Upgrade {
@@ -192,6 +195,10 @@ impl Shared {
                 let answer = self.functions.call_in_turn(&name, event.into(), timeout(integration)).await?;
                 proxied(&answer, integration)
             }
+            IntegrationRequest::Function { name, event: Some(event) } if route.is_called_later(&scope) => {
+                self.functions.send(&name, event).await?;
+                mapped(route, &scope, &answer_of(TAKEN))
+            }
             IntegrationRequest::Function { name, event: Some(event) } => {
                 let called = self.functions.call_in_turn(&name, event, timeout(integration)).await;
                 mapped(route, &scope, &function_answer(called)?)
@@ -208,10 +215,7 @@ impl Shared {
                 let response = self.endpoints.send(&self.http, service, timeout(integration)).await?;
                 mapped(route, &scope, &http_answer(response))
             }
-            IntegrationRequest::Mock { status } => {
-                let answer = IntegrationAnswer { status, headers: Vec::new(), body: Bytes::new(), error_message: None };
-                mapped(route, &scope, &answer)
-            }
+            IntegrationRequest::Mock { status } => mapped(route, &scope, &answer_of(status)),
             // Sessions publish by themselves; what comes here is `$connect` or `$disconnect`.
             IntegrationRequest::Topic(topic) => {
                 self.publish(&topic).await.map_err(|refusal| CallError::Malformed(refusal.to_string()))?;
@@ -286,6 +290,11 @@ fn function_answer(called: Result<Bytes, FunctionError>) -> Result<IntegrationAn
         Err(error) => return Err(error),
     };
     Ok(IntegrationAnswer { status: 200, headers: Vec::new(), body, error_message })
+}
+
+/// An answer that has a status alone.
+fn answer_of(status: u16) -> IntegrationAnswer {
+    IntegrationAnswer { status, headers: Vec::new(), body: Bytes::new(), error_message: None }
 }
 
 fn http_answer(response: Response<Bytes>) -> IntegrationAnswer {

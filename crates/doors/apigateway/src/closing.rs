@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_apigateway::facts::Facts;
+use fanfare_apigateway::frame::{Ending, disconnect_of};
 use fanfare_apigateway::id::Id;
 use fanfare_core::{Log, LogError, RecordTable};
 use fanfare_functions::FunctionError;
@@ -26,7 +27,7 @@ const OPEN_MAX: usize = 1_000_000;
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
 const BUSY_TRIES: usize = 40;
 /// What a connection's end is where nobody said one.
-const CRASHED: (u16, &str) = (1006, "Connection closed abnormally");
+const CRASHED: (u16, &str) = disconnect_of(Ending::Lost);
 const DISCONNECT: &str = "$disconnect";
 
 /// Calls of `$disconnect` that are under way.

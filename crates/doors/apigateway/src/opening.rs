@@ -10,6 +10,7 @@ use fanfare_apigateway::compiled::CompiledRoute;
 use fanfare_apigateway::event::authorizer_event;
 use fanfare_apigateway::facts::{Facts, Moment};
 use fanfare_apigateway::frame::Refused;
+use fanfare_apigateway::headers::header;
 use fanfare_apigateway::model::{Authorization, Authorizer};
 use fanfare_aws::sigv4::{PayloadHash, Request as Signed};
 use fanfare_core::{Action, Filter, Grant};
@@ -77,7 +78,7 @@ impl Shared {
         let is_key_later = api.api().api_key_selection_expression == FROM_AUTHORIZER;
         let mut key = None;
         if route.route().api_key_required && !is_key_later {
-            let value = header(attempt, "x-api-key").map(str::to_owned);
+            let value = header(&attempt.upgrade.headers, "x-api-key").map(str::to_owned);
             key = Some(self.take_key(api, attempt, value.as_deref())?);
         }
         let mut caller = None;
@@ -256,18 +257,13 @@ pub(crate) fn grants_all(action: Action) -> impl FnOnce(&Grant) -> bool {
     move |grant| Filter::new("#").is_ok_and(|all| grant.allows_filter(action, "default", &all))
 }
 
-fn header<'a>(attempt: &'a Attempt, name: &str) -> Option<&'a str> {
-    let mut headers = attempt.upgrade.headers.iter();
-    headers.find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-}
-
 /// Parameters of the upgrade that the route demands.
 fn check_parameters(route: &CompiledRoute, attempt: &Attempt) -> Result<(), Refused> {
     let query = attempt.upgrade.query_pairs();
     for (name, _) in route.route().request_parameters.iter().filter(|(_, is_required)| **is_required) {
         let is_there = match name.strip_prefix("route.request.").and_then(|rest| rest.split_once('.')) {
             Some(("querystring", name)) => query.iter().any(|(n, _)| n == name),
-            Some(("header", name)) => header(attempt, name).is_some(),
+            Some(("header", name)) => header(&attempt.upgrade.headers, name).is_some(),
             _ => true,
         };
         if !is_there {

@@ -1,5 +1,6 @@
 //! What `@connections` wants of a connection, told to its session.
 
+use fanfare_apigateway::frame::{Ending, disconnect_of};
 use fanfare_core::Millis;
 use fanfare_door::Turn;
 use tokio::sync::oneshot;
@@ -7,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::session::ApiSession;
 
 /// How a connection ends that an application has deleted.
-const DELETED: (u16, &str) = (1000, "Connection Closed Normally");
+const DELETED: (u16, &str) = disconnect_of(Ending::Deleted);
 
 /// Something to do for a session.
 pub(crate) enum Order {

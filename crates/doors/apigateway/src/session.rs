@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fanfare_apigateway::compiled::{CompiledRoute, IntegrationRequest, MessageText, Scope};
 use fanfare_apigateway::facts::Facts;
-use fanfare_apigateway::frame::{FrameError, Refused, error_frame};
+use fanfare_apigateway::frame::{Ending, FrameError, Refused, disconnect_of, error_frame};
 use fanfare_apigateway::id::Id;
 use fanfare_apigateway::model::{Binary, IntegrationKind};
 use fanfare_core::{Filter, Grant, Millis, Principal};
@@ -31,11 +31,11 @@ const MESSAGES_AT_ONCE: usize = 200;
 const BYTES_AT_ONCE: usize = 1 << 20;
 const IDLE: u32 = 1;
 const TOO_OLD: u32 = 2;
-pub(crate) const GOING_AWAY: (u16, &str) = (1001, "Going away");
-const NOT_BINARY: (u16, &str) = (1003, "Binary is not supported");
-const TOO_LONG: &str = "Message too long";
-const NO_STATUS: (u16, &str) = (1005, "Client-side close frame status not set");
-const ABNORMAL: (u16, &str) = (1006, "Connection closed abnormally");
+const GOING_AWAY: (u16, &str) = disconnect_of(Ending::Stopping);
+const NOT_BINARY: (u16, &str) = disconnect_of(Ending::Binary);
+const TOO_LONG: (u16, &str) = disconnect_of(Ending::TooLarge);
+const NO_STATUS: (u16, &str) = disconnect_of(Ending::Client { code: None, reason: "" });
+const ABNORMAL: (u16, &str) = disconnect_of(Ending::Lost);
 
 /// One connection's state.
 pub(crate) struct ApiSession {
@@ -210,7 +210,7 @@ impl ApiSession {
                 turn.say_close(GOING_AWAY.0, GOING_AWAY.1);
                 (GOING_AWAY.0, GOING_AWAY.1.to_owned())
             }
-            Goodbye::ProtocolError { code: 1009, .. } => (1009, TOO_LONG.to_owned()),
+            Goodbye::ProtocolError { code: 1009, .. } => (TOO_LONG.0, TOO_LONG.1.to_owned()),
             Goodbye::ProtocolError { code, reason } | Goodbye::Session { code, reason } => (*code, reason.clone()),
             Goodbye::Kicked { reason } => (1008, reason.clone()),
             Goodbye::PingTimeout => (ABNORMAL.0, ABNORMAL.1.to_owned()),

@@ -161,3 +161,22 @@ fn a_connection_has_only_so_many_bytes_under_way() {
     world.events("MESSAGE", 35);
     world.events("MESSAGE", 40);
 }
+
+#[test]
+fn a_function_may_only_be_told() {
+    let told = json!({ "two_way": true, "integration": {
+        "kind": "aws", "function": "app",
+        "request_parameters": { "integration.request.header.X-Amz-Invocation-Type": "'Event'" },
+        "responses": [{ "key": "$default", "templates": { "$default": "taken" } }] } });
+    let world =
+        World::new(
+            api(&routes(&json!({ "tell": told }))),
+            |event| {
+                if event["action"] == "tell" { Does::Hang } else { ok() }
+            },
+        );
+    let mut client = Client::open(&world.server);
+    client.text(r#"{"action":"tell","n":1}"#);
+    assert_eq!(client.hear_text(), "taken");
+    assert!(world.saw(&json!({ "action": "tell", "n": 1 })));
+}

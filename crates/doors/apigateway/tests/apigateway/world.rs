@@ -134,7 +134,7 @@ impl World {
             apis: vec![api],
             region: "eu-west-1".to_owned(),
             account: "000000000000".to_owned(),
-            functions,
+            functions: functions.clone(),
             access: Arc::new(ArcSwap::from_pointee(access)),
             http: HttpCaller::new(Reach::Anywhere, None).unwrap(),
             endpoints: BTreeMap::new(),
@@ -142,7 +142,13 @@ impl World {
         });
         let door = door.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let server = TestServer::start(TestServerOptions { doors: vec![Arc::new(door)], ..options }).unwrap();
+        functions.start(&server.gateway.tasks, None);
         Self { server, events }
+    }
+
+    /// Whether a function is given this event.
+    pub(crate) fn saw(&self, wanted: &Value) -> bool {
+        eventually(|| self.events.lock().contains(wanted).then_some(())).is_some()
     }
 
     /// Events of this type, once there are `count`.
